@@ -1,0 +1,5 @@
+/** The answers of /healthz, /livez and /readyz. */
+@NullMarked
+package io.shunt.health;
+
+import org.jspecify.annotations.NullMarked;
