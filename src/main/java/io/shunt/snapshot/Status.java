@@ -1,0 +1,71 @@
+package io.shunt.snapshot;
+
+import java.time.Instant;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The daemon at a glance.
+ *
+ * @param healthy nothing listed in {@code complaints}
+ * @param complaints what is wrong now, one line each; empty if all is well
+ * @param services virtual services that are programmed
+ * @param failedServices virtual services that could not be programmed as they should be
+ * @param backends backends of the programmed services
+ * @param errors the last errors, newest first, also those that have healed
+ */
+public record Status(
+        String version,
+        String node,
+        Instant started,
+        boolean healthy,
+        List<String> complaints,
+        SourceView source,
+        List<ProgramView> programs,
+        List<MapView> maps,
+        int services,
+        int failedServices,
+        int backends,
+        List<CallView> calls,
+        List<ErrorView> errors) {
+    /**
+     * @param kind {@code kubernetes} or {@code file}
+     * @param location the API server's URL or the directory
+     * @param listed whether it has told everything that existed
+     * @param lastEvent when it last said anything, null if never
+     */
+    public record SourceView(
+            String kind,
+            String location,
+            boolean listed,
+            @Nullable Instant lastEvent,
+            List<ProblemView> problems,
+            List<EventCount> events,
+            List<ErrorCount> errors) {}
+
+    /** A thing that the source could not use; what worked before it is still in force. */
+    public record ProblemView(String object, String where, String field, String message, String cure) {}
+
+    /**
+     * @param kind {@code service}, {@code endpointslice} or {@code node}
+     * @param action {@code set} or {@code delete}
+     */
+    public record EventCount(String kind, String action, long count) {}
+
+    /** @param cause a short label, stable for alerts */
+    public record ErrorCount(String cause, long count) {}
+
+    /** @param instructions what the verifier walked through to accept it */
+    public record ProgramView(String name, String hook, String target, boolean attached, int instructions) {}
+
+    /**
+     * @param entries in use, -1 where the kernel does not tell
+     * @param bytes kernel memory charged to it
+     */
+    public record MapView(String name, int entries, int maxEntries, long bytes) {}
+
+    /** How often a kernel call was made for a map, and how often it failed. */
+    public record CallView(String call, String map, long count, long errors) {}
+
+    public record ErrorView(Instant at, String object, String message) {}
+}
