@@ -1,0 +1,360 @@
+package io.shunt.datapath;
+
+import io.shunt.net.Address;
+import io.shunt.table.Backend;
+import io.shunt.table.Frontend;
+import io.shunt.table.VirtualService;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes the kernel maps equal to the table, one virtual service at a time. Used by the control thread alone.
+ *
+ * <p>At every instant each set word points at a complete run of backends whose entries are whole: a change writes its
+ * new backends, then a new run of slots in free space, then the set word, then what leads to it; what it replaced is
+ * used again only after a grace period. A crash between any two writes leaves nothing but garbage, which the next
+ * process finds while it adopts.
+ *
+ * <p>If a write fails, the service keeps what it had and the neighbours are untouched; {@link #put} may be called again.
+ */
+public final class Datapath {
+    private static final String BACKENDS_FLAG = "--max-backends";
+    private static final String SERVICES_FLAG = "--max-services";
+
+    private final TableMaps maps;
+    private final GracePeriod grace;
+    private final IdPool serviceIds;
+    private final IdPool backendIds;
+    private final RunPool runs;
+    private final Map<String, Entry> entries = new HashMap<>();
+    private final Map<Frontend, Entry> owners = new HashMap<>();
+    /** What an earlier process left and nobody has claimed yet. */
+    private final Set<Entry> adopted = new HashSet<>();
+
+    private volatile int backendsInUse;
+
+    Datapath(TableMaps maps, GracePeriod grace) {
+        this.maps = maps;
+        this.grace = grace;
+        serviceIds = new IdPool("sets", maps.maxServices(), SERVICES_FLAG);
+        backendIds = new IdPool("backends", maps.maxBackends(), BACKENDS_FLAG);
+        runs = new RunPool("slots", maps.maxSlots(), BACKENDS_FLAG);
+        adopt();
+    }
+
+    /** What the kernel has of one virtual service; always true of the maps, also after a failed write. */
+    private static final class Entry {
+        final int serviceId;
+        String name;
+        int base;
+        int count;
+        List<Backend> backends = List.of();
+        int[] backendIds = {};
+        final Set<Frontend> frontends = new HashSet<>(2);
+
+        Entry(int serviceId, String name) {
+            this.serviceId = serviceId;
+            this.name = name;
+        }
+
+        void adopt(Backend backend, int id) {
+            List<Backend> longer = new ArrayList<>(backends);
+            longer.add(backend);
+            backends = longer;
+            backendIds = Arrays.copyOf(backendIds, backendIds.length + 1);
+            backendIds[backendIds.length - 1] = id;
+        }
+    }
+
+    private record Peer(Address address, int port) {
+        static Peer of(Backend backend) {
+            return new Peer(backend.address(), backend.port());
+        }
+    }
+
+    /**
+     * Programs {@code wanted} in place of what was programmed under its name.
+     *
+     * @return its service id, which it keeps until it is removed
+     * @throws TableFullException if a map has no room for it
+     * @throws FrontendTakenException if one of its frontends belongs to another virtual service
+     */
+    public int put(VirtualService wanted) {
+        refuseTakenFrontends(wanted);
+        Entry entry = entries.get(wanted.name());
+        if (entry == null) {
+            entry = claim(wanted);
+        }
+        if (entry == null) {
+            entry = new Entry(serviceIds.take(), wanted.name());
+            try {
+                maps.putStats(entry.serviceId);
+            } catch (RuntimeException e) {
+                serviceIds.release(entry.serviceId);
+                throw e;
+            }
+            entries.put(wanted.name(), entry);
+        }
+        putBackends(entry, wanted.backends());
+        putFrontends(entry, wanted.frontends());
+        return entry.serviceId;
+    }
+
+    private void refuseTakenFrontends(VirtualService wanted) {
+        for (Frontend frontend : wanted.frontends()) {
+            Entry owner = owners.get(frontend);
+            if (owner != null && !owner.name.equals(wanted.name()) && !adopted.contains(owner)) {
+                throw new FrontendTakenException(frontend, owner.name);
+            }
+        }
+    }
+
+    private void putBackends(Entry entry, List<Backend> wanted) {
+        Map<Peer, Integer> before = new HashMap<>();
+        List<Integer> gone = new ArrayList<>();
+        for (int i = 0; i < entry.backendIds.length; i++) {
+            Integer twin = before.put(Peer.of(entry.backends.get(i)), i);
+            if (twin != null) {
+                gone.add(entry.backendIds[twin]);
+            }
+        }
+        int[] ids = new int[wanted.size()];
+        int[] active = new int[wanted.size()];
+        int activeCount = 0;
+        List<Integer> fresh = new ArrayList<>();
+        List<Integer> changedState = new ArrayList<>();
+        int base;
+        boolean sameRun;
+        try {
+            for (int i = 0; i < ids.length; i++) {
+                Backend backend = wanted.get(i);
+                Integer place = before.remove(Peer.of(backend));
+                if (place == null) {
+                    ids[i] = backendIds.take();
+                    fresh.add(ids[i]);
+                    int generation = maps.backend(ids[i]).generation() + 1;
+                    maps.putBackend(
+                            ids[i], backend.address(), backend.port(), backend.state(), generation, entry.serviceId);
+                } else {
+                    ids[i] = entry.backendIds[place];
+                    if (entry.backends.get(place).state() != backend.state()) {
+                        changedState.add(i);
+                    }
+                }
+                if (backend.state() == Backend.State.ACTIVE) {
+                    active[activeCount++] = ids[i];
+                }
+            }
+            sameRun = isRun(entry, active, activeCount);
+            base = sameRun ? entry.base : runs.take(activeCount);
+        } catch (RuntimeException e) {
+            fresh.forEach(this::freeUnseen);
+            throw e;
+        }
+        for (int i : changedState) {
+            maps.putBackendState(ids[i], wanted.get(i).state());
+        }
+        int oldBase = entry.base;
+        int oldCount = entry.count;
+        if (!sameRun) {
+            for (int i = 0; i < activeCount; i++) {
+                maps.putSlot(base + i, active[i]);
+            }
+            maps.putSet(entry.serviceId, base, activeCount);
+            entry.base = base;
+            entry.count = activeCount;
+        }
+        before.values().forEach(place -> gone.add(entry.backendIds[place]));
+        entry.backends = wanted;
+        entry.backendIds = ids;
+        gone.forEach(maps::markBackendGone);
+        if (!sameRun || !gone.isEmpty()) {
+            free(sameRun ? 0 : oldBase, sameRun ? 0 : oldCount, gone);
+        }
+        backendsInUse = backendIds.inUse();
+    }
+
+    private boolean isRun(Entry entry, int[] active, int count) {
+        if (entry.count != count) {
+            return false;
+        }
+        for (int i = 0; i < count; i++) {
+            if (maps.slot(entry.base + i) != active[i]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void freeUnseen(int backendId) {
+        maps.markBackendGone(backendId);
+        backendIds.release(backendId);
+    }
+
+    private void putFrontends(Entry entry, List<Frontend> wanted) {
+        for (Frontend frontend : wanted) {
+            if (entry.frontends.contains(frontend)) {
+                continue;
+            }
+            maps.putFrontend(frontend, entry.serviceId);
+            Entry loser = owners.put(frontend, entry);
+            if (loser != null) {
+                loser.frontends.remove(frontend);
+            }
+            entry.frontends.add(frontend);
+        }
+        if (entry.frontends.size() > wanted.size()) {
+            removeFrontends(entry, Set.copyOf(wanted));
+        }
+    }
+
+    private void removeFrontends(Entry entry, Set<Frontend> kept) {
+        for (Iterator<Frontend> each = entry.frontends.iterator(); each.hasNext(); ) {
+            Frontend frontend = each.next();
+            if (!kept.contains(frontend)) {
+                maps.removeFrontend(frontend);
+                owners.remove(frontend);
+                each.remove();
+            }
+        }
+    }
+
+    /** Takes the virtual service of that name out of the kernel; does nothing if there is none. */
+    public void remove(String name) {
+        Entry entry = entries.get(name);
+        if (entry != null) {
+            remove(entry);
+            entries.remove(name);
+        }
+    }
+
+    private void remove(Entry entry) {
+        removeFrontends(entry, Set.of());
+        maps.putSet(entry.serviceId, 0, 0);
+        List<Integer> gone = Arrays.stream(entry.backendIds).boxed().toList();
+        gone.forEach(maps::markBackendGone);
+        free(entry.base, entry.count, gone);
+        grace.after(() -> {
+            try {
+                maps.removeStats(entry.serviceId);
+            } finally {
+                serviceIds.release(entry.serviceId);
+            }
+        });
+    }
+
+    private void free(int base, int count, List<Integer> backends) {
+        grace.after(() -> {
+            runs.release(base, count);
+            backends.forEach(backendIds::release);
+            backendsInUse = backendIds.inUse();
+        });
+    }
+
+    /** Ids and contents of the maps become entries without a name; their frontends will tell whose they are. */
+    private void adopt() {
+        Map<Integer, Entry> byId = new HashMap<>();
+        maps.forEachFrontend((frontend, serviceId) -> {
+            Entry entry = byId.get(serviceId);
+            if (entry == null && serviceIds.reserve(serviceId)) {
+                entry = new Entry(serviceId, "left by an earlier process");
+                byId.put(serviceId, entry);
+            }
+            if (entry != null) {
+                entry.frontends.add(frontend);
+                owners.put(frontend, entry);
+            }
+        });
+        maps.forEachStats(id -> byId.computeIfAbsent(id, this::entryWithoutFrontend));
+        for (int id = 1; id < maps.maxServices(); id++) {
+            if (maps.setCount(id) != 0) {
+                adoptSet(byId.computeIfAbsent(id, this::entryWithoutFrontend));
+            }
+        }
+        for (int id = 1; id < maps.maxBackends(); id++) {
+            TableMaps.BackendEntry backend = maps.backend(id);
+            if (backend.gone()) {
+                continue;
+            }
+            backendIds.reserve(id);
+            if (backend.serviceId() > 0 && backend.serviceId() < maps.maxServices()) {
+                byId.computeIfAbsent(backend.serviceId(), this::entryWithoutFrontend)
+                        .adopt(backend.backend(), id);
+            } else {
+                freeUnseen(id);
+            }
+        }
+        adopted.addAll(byId.values());
+        backendsInUse = backendIds.inUse();
+    }
+
+    private Entry entryWithoutFrontend(int serviceId) {
+        serviceIds.reserve(serviceId);
+        return new Entry(serviceId, "left by an earlier process");
+    }
+
+    private void adoptSet(Entry entry) {
+        int base = maps.setBase(entry.serviceId);
+        int count = maps.setCount(entry.serviceId);
+        if (runs.reserve(base, count)) {
+            entry.base = base;
+            entry.count = count;
+        } else {
+            maps.putSet(entry.serviceId, 0, 0);
+        }
+    }
+
+    private @Nullable Entry claim(VirtualService wanted) {
+        for (Frontend frontend : wanted.frontends()) {
+            Entry entry = owners.get(frontend);
+            if (entry != null && adopted.remove(entry)) {
+                entry.name = wanted.name();
+                entries.put(wanted.name(), entry);
+                return entry;
+            }
+        }
+        return null;
+    }
+
+    /**
+     * Takes out of the kernel what an earlier process left and no {@link #put} has claimed. To be called once the source
+     * has listed everything and all of it is put.
+     *
+     * @return how many virtual services that were
+     */
+    public int removeUnclaimed() {
+        int removed = 0;
+        for (Iterator<Entry> each = adopted.iterator(); each.hasNext(); removed++) {
+            remove(each.next());
+            each.remove();
+        }
+        return removed;
+    }
+
+    /** Virtual services that an earlier process left and nobody has claimed yet. */
+    public int unclaimed() {
+        return adopted.size();
+    }
+
+    /** Virtual services in the kernel, those left by an earlier process included. */
+    public int services() {
+        return entries.size() + adopted.size();
+    }
+
+    /** Slots in use, those in a grace period included. */
+    int slots() {
+        return runs.inUse();
+    }
+
+    /** Backends in the kernel, those in a grace period included. Safe from any thread. */
+    public int backends() {
+        return backendsInUse;
+    }
+}

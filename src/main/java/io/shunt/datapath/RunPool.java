@@ -1,0 +1,88 @@
+package io.shunt.datapath;
+
+import java.util.Map;
+import java.util.TreeMap;
+
+/** Gives out runs of neighbouring slots, the first that is long enough; freed neighbours grow together again. */
+final class RunPool {
+    private final String map;
+    private final String flag;
+    private final int size;
+    /** start -> length of every free run; no two of them touch. */
+    private final TreeMap<Integer, Integer> free = new TreeMap<>();
+
+    private int inUse;
+
+    RunPool(String map, int size, String flag) {
+        this.map = map;
+        this.flag = flag;
+        this.size = size;
+        free.put(0, size);
+    }
+
+    /**
+     * The start of {@code length} neighbouring slots; 0 for length 0, which takes nothing.
+     *
+     * @throws TableFullException if there is no such run
+     */
+    int take(int length) {
+        if (length == 0) {
+            return 0;
+        }
+        for (Map.Entry<Integer, Integer> run : free.entrySet()) {
+            if (run.getValue() >= length) {
+                int start = run.getKey();
+                cut(start, run.getValue(), start, length);
+                return start;
+            }
+        }
+        throw new TableFullException(map, size, flag);
+    }
+
+    /** Takes a run that an earlier process gave out; false if it is out of range or not all free. */
+    boolean reserve(int start, int length) {
+        Map.Entry<Integer, Integer> run = free.floorEntry(start);
+        if (length <= 0 || run == null || run.getKey() + run.getValue() < (long) start + length) {
+            return false;
+        }
+        cut(run.getKey(), run.getValue(), start, length);
+        return true;
+    }
+
+    private void cut(int freeStart, int freeLength, int start, int length) {
+        free.remove(freeStart);
+        if (start > freeStart) {
+            free.put(freeStart, start - freeStart);
+        }
+        int rest = freeStart + freeLength - start - length;
+        if (rest > 0) {
+            free.put(start + length, rest);
+        }
+        inUse += length;
+    }
+
+    void release(int start, int length) {
+        if (length == 0) {
+            return;
+        }
+        int from = start;
+        int to = start + length;
+        Map.Entry<Integer, Integer> left = free.lowerEntry(to);
+        if (left != null && left.getKey() + left.getValue() > start) {
+            throw new IllegalStateException("slots " + start + "+" + length + " are free already");
+        }
+        if (left != null && left.getKey() + left.getValue() == start) {
+            from = left.getKey();
+        }
+        Integer right = free.remove(to);
+        if (right != null) {
+            to += right;
+        }
+        free.put(from, to - from);
+        inUse -= length;
+    }
+
+    int inUse() {
+        return inUse;
+    }
+}
