@@ -1,0 +1,145 @@
+package io.shunt.libbpf;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Path;
+
+/** The few system calls that neither libbpf nor the JDK has. Errors are {@link BpfException}s that name the call. */
+public final class Syscalls {
+    /** What {@link #fileSystemType} says of bpffs and of cgroup2 (linux/magic.h). */
+    public static final long BPFFS_MAGIC = 0xcafe4a11L;
+
+    public static final long CGROUP2_MAGIC = 0x63677270L;
+
+    private static final int O_CLOEXEC = 0x80000;
+    private static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
+    private static final long MEMBARRIER_CMD_GLOBAL = 1;
+
+    private Syscalls() {}
+
+    /** Opens a directory or file to refer to it or to read it. The descriptor is the caller's. */
+    public static Fd open(Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            int fd = (int) Open.CALL.invokeExact(errno, arena.allocateFrom(path.toString()), O_CLOEXEC);
+            check(fd, "open", path, errno);
+            return new Fd(fd, path.toString());
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /**
+     * Takes an exclusive lock, which ends when the descriptor is closed or the process ends.
+     *
+     * @return false if another open of the same file has it, in this process or another
+     */
+    public static boolean flock(Fd fd) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            int result = (int) Flock.CALL.invokeExact(errno, fd.number(), LOCK_EXCLUSIVE_NONBLOCKING);
+            if (result < 0 && Native.errno(errno) == Errno.EAGAIN.number()) {
+                return false;
+            }
+            check(result, "flock", fd, errno);
+            return true;
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /**
+     * Waits until every RCU reader that runs now has ended: programs that start later see all that was stored before.
+     * Takes milliseconds, and a virtual thread's carrier with it.
+     *
+     * @throws BpfException ENOSYS or EINVAL where the kernel has no such barrier (nohz_full), EPERM under some seccomp
+     *     filters
+     */
+    public static void membarrierGlobal() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            long result = (long) Membarrier.CALL.invokeExact(errno, Membarrier.NUMBER, MEMBARRIER_CMD_GLOBAL, 0L, 0L);
+            check(result, "membarrier", "MEMBARRIER_CMD_GLOBAL", errno);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /** Mounts a new bpffs on a directory that exists. */
+    public static void mountBpffs(Path directory) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            MemorySegment bpf = arena.allocateFrom("bpf");
+            MemorySegment target = arena.allocateFrom(directory.toString());
+            int result = (int) Mount.CALL.invokeExact(errno, bpf, target, bpf, 0L, MemorySegment.NULL);
+            check(result, "mount", "bpffs at " + directory, errno);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /** The magic number of the file system that a path lies in, such as {@link #BPFFS_MAGIC}. */
+    public static long fileSystemType(Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            MemorySegment answer = arena.allocate(Statfs.LAYOUT);
+            int result = (int) Statfs.CALL.invokeExact(errno, arena.allocateFrom(path.toString()), answer);
+            check(result, "statfs", path, errno);
+            return answer.get(JAVA_LONG, Statfs.TYPE);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    private static void check(long result, String call, Object object, MemorySegment errno) {
+        if (result < 0) {
+            throw new BpfException(call, object.toString(), Native.errno(errno), null);
+        }
+    }
+
+    private static final class Open {
+        static final MethodHandle CALL = Native.libc(
+                "open",
+                FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT),
+                Native.ERRNO,
+                Linker.Option.firstVariadicArg(2));
+    }
+
+    private static final class Flock {
+        static final MethodHandle CALL =
+                Native.libc("flock", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
+    }
+
+    private static final class Membarrier {
+        static final long NUMBER = System.getProperty("os.arch").equals("amd64") ? 324 : 283;
+        static final MethodHandle CALL = Native.libc(
+                "syscall",
+                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                Native.ERRNO,
+                Linker.Option.firstVariadicArg(1));
+    }
+
+    private static final class Mount {
+        static final MethodHandle CALL = Native.libc(
+                "mount", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS), Native.ERRNO);
+    }
+
+    static final class Statfs {
+        static final StructLayout LAYOUT = MemoryLayout.structLayout(
+                        JAVA_LONG.withName("f_type"), MemoryLayout.paddingLayout(112))
+                .withName("statfs");
+        static final long TYPE = LAYOUT.byteOffset(PathElement.groupElement("f_type"));
+        static final MethodHandle CALL =
+                Native.libc("statfs", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS), Native.ERRNO);
+    }
+}
