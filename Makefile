@@ -1,0 +1,78 @@
+# Shunt: everything that is done with the tree. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+IMAGE ?= shunt:dev
+BASE ?= debian:trixie-slim
+CC := cc
+
+HOME_DIR := target/shunt
+JDK = $$(src/build/jdk.sh)
+# Maven's own libraries use what JDK 25 warns of.
+MVN = JAVA_HOME="$(JDK)" MAVEN_OPTS="--sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED" \
+      mvn --batch-mode --no-transfer-progress
+SOURCES := pom.xml $(shell find src/main/java src/main/resources src/main/bpf -type f 2>/dev/null)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: root build ## balance a Service over three backends by eBPF, and watch it happen; KEEP=1 leaves it running
+	@KEEP=$(KEEP) examples/demo.sh
+
+test: root build ## run all tests: against the kernel, in network namespaces, as root
+	@$(MVN) test
+
+unit: deps ## run the tests that need no root
+	@$(MVN) test -DexcludedTags=kernel,process
+
+bench: root build ## measure, and write the results with a plot to docs/benchmarks/
+	@$(MVN) -q test-compile dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/target/bench.classpath
+	@"$(JDK)/bin/java" --enable-native-access=ALL-UNNAMED -Dshunt.home=$(CURDIR)/$(HOME_DIR) \
+	  -cp "target/test-classes:target/classes:$$(cat target/bench.classpath)" io.shunt.bench.Bench docs/benchmarks
+
+build: deps $(HOME_DIR)/shunt.aot ## lay out target/shunt/bin/shunt with its jars and AOT cache
+
+fmt: deps ## format the Java sources
+	@$(MVN) -q spotless:apply
+
+image: ## build the container image IMAGE (shunt:dev), with docker, on BASE
+	@command -v docker >/dev/null || { echo "make image needs docker, and there is none here" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "make image needs a docker daemon, and none answers here" >&2; exit 1; }
+	@docker build --build-arg BASE=$(BASE) --tag $(IMAGE) .
+
+clean: ## remove all that was built
+	@rm -rf target
+
+# What the rest needs. Quick when all is there.
+deps:
+	@src/build/deps.sh build
+
+root:
+	@[[ $$(id -u) = 0 ]] || { echo "This needs root: it loads eBPF programs and makes network namespaces" >&2; exit 1; }
+	@src/build/deps.sh net
+	@mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+target/shunt.jar: $(SOURCES) | deps
+	@$(MVN) -q package -Dmaven.test.skip=true
+	@touch $@
+
+$(HOME_DIR)/lib/shunt.jar: target/shunt.jar
+	@rm -rf $(@D)
+	@"$(JDK)/bin/java" -Djarmode=tools -jar $< extract --destination $(@D) --libraries .
+	@touch $@
+
+$(HOME_DIR)/bin/shunt: src/main/launcher/shunt.c | deps
+	@mkdir -p $(@D)
+	@$(CC) -D_GNU_SOURCE -Os -s -Wall -Wextra -Werror $< -o $@
+
+# A link to the JDK; what stands for it is the file that changes with the JDK.
+$(HOME_DIR)/runtime/release: | deps
+	@mkdir -p $(HOME_DIR)
+	@ln -sfn "$(JDK)" $(HOME_DIR)/runtime
+
+$(HOME_DIR)/shunt.aot: $(HOME_DIR)/lib/shunt.jar $(HOME_DIR)/bin/shunt $(HOME_DIR)/runtime/release src/build/train.sh
+	@src/build/train.sh $(HOME_DIR)
+
+.PHONY: help demo test unit bench build fmt image clean deps root

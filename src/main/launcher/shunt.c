@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shunt: runs lib/shunt.jar on the Java runtime laid out beside it. In C, because the image has no shell.
+ *
+ *   bin/shunt       this, found through /proc/self/exe, so a symbolic link to it works
+ *   runtime/        a Java runtime, or a link to one
+ *   lib/shunt.jar   with the jars it needs beside it
+ *   shunt.aot       the AOT cache; left out while it is being made
+ *
+ * SHUNT_JAVA_OPTS, split at spaces, follows the flags below and so overrides them.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The AOT cache holds only for the flags it was made with: change one, and make it again.
+ * A young heap of fixed, small size saves most; the C1 compiler and compact headers follow.
+ */
+static const char *const defaults[] = {
+	"-XX:+UseSerialGC", "-Xms24m", "-Xmn8m", "-Xmx256m",
+	"-XX:TieredStopAtLevel=1",
+	"-XX:+UseCompactObjectHeaders",
+	"-XX:+ExitOnOutOfMemoryError",
+	"-XX:-UsePerfData",
+	"--enable-native-access=ALL-UNNAMED",
+	/* Standard output belongs to the commands. */
+	"-Xlog:disable", "-Xlog:all=warning:stderr",
+};
+
+static char home[PATH_MAX];
+
+/* The path of a file under the home folder; kept until exec. */
+static char *under_home(const char *prefix, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s%s/%s", prefix, home, name) < 0) {
+		perror("shunt");
+		exit(126);
+	}
+	return path;
+}
+
+static void find_home(void)
+{
+	ssize_t length = readlink("/proc/self/exe", home, sizeof(home) - 1);
+
+	if (length < 0) {
+		perror("shunt: cannot read /proc/self/exe (is /proc mounted?)");
+		exit(126);
+	}
+	home[length] = '\0';
+	for (int up = 0; up < 2; up++) { /* off go shunt and bin */
+		char *slash = strrchr(home, '/');
+
+		if (slash)
+			*slash = '\0';
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const size_t ndefaults = sizeof(defaults) / sizeof(defaults[0]);
+	const char *env = getenv("SHUNT_JAVA_OPTS");
+	char *options = strdup(env ? env : "");
+	/* An option and its space are two characters or more; shunt, -XX:AOTCache, -jar, the jar and NULL are five. */
+	const char **args = options ? calloc(ndefaults + strlen(options) + argc + 5, sizeof(*args)) : NULL;
+	char *java, *cache;
+	size_t n = 0;
+	int error;
+
+	if (!args) {
+		perror("shunt");
+		return 126;
+	}
+	find_home();
+	java = under_home("", "runtime/bin/java");
+	cache = under_home("-XX:AOTCache=", "shunt.aot");
+
+	args[n++] = "shunt";
+	for (size_t i = 0; i < ndefaults; i++)
+		args[n++] = defaults[i];
+	if (access(strchr(cache, '=') + 1, R_OK) == 0)
+		args[n++] = cache;
+	for (char *option = strtok(options, " "); option; option = strtok(NULL, " "))
+		args[n++] = option;
+	args[n++] = "-jar";
+	args[n++] = under_home("", "lib/shunt.jar");
+	for (int i = 1; i < argc; i++)
+		args[n++] = argv[i];
+
+	/* Few arenas: each keeps for good what one thread once needed. */
+	setenv("MALLOC_ARENA_MAX", "2", 0);
+	execv(java, (char *const *)args);
+
+	error = errno;
+	fprintf(stderr, "shunt: cannot run the Java runtime %s: %s\n"
+		"shunt: 'make build' lays one out there; a link to a JDK or JRE 25 does too\n",
+		java, strerror(error));
+	return error == ENOENT ? 127 : 126;
+}
