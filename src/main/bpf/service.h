@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From a service address to one of its backends. */
+#ifndef SHUNT_SERVICE_H
+#define SHUNT_SERVICE_H
+
+#include "maps.h"
+#include "peer.h"
+
+static __always_inline struct frontend *find_frontend(const struct peer *asked, __u8 protocol)
+{
+	struct frontend_key key = {.address = asked->address, .port = asked->port, .protocol = protocol};
+
+	return bpf_map_lookup_elem(&frontends, &key);
+}
+
+/* Base and count have to be of the same moment: the daemon may flip the set between two loads, so there is one. */
+static __always_inline struct set read_set(__u32 service_id)
+{
+	union {
+		__u64 word;
+		struct set set;
+	} now = {.word = 0};
+	volatile __u64 *word = bpf_map_lookup_elem(&sets, &service_id);
+
+	if (word)
+		now.word = *word;
+	else
+		count_error(SOCK_BAD_SET);
+	return now.set;
+}
+
+static __always_inline __u32 random_place(struct set set)
+{
+	return ((__u64)bpf_get_prandom_u32() * set.count) >> 32;
+}
+
+/*
+ * Writes the backend of a slot into the origin. Its state does not matter: the run was whole when the set was read,
+ * and the bytes it leads to are not used again before this program has ended.
+ */
+static __always_inline bool take(__u32 slot, struct origin *origin)
+{
+	__u32 *id = bpf_map_lookup_elem(&slots, &slot);
+	struct backend *backend;
+
+	if (!id)
+		goto bad;
+	origin->backend_id = *id;
+	backend = bpf_map_lookup_elem(&backends, &origin->backend_id);
+	if (!backend)
+		goto bad;
+	origin->backend = backend->address;
+	origin->backend_port = backend->port;
+	origin->generation = backend->generation;
+	return true;
+bad:
+	count_error(SOCK_BAD_SET);
+	return false;
+}
+
+/* Is the backend of this origin still what it was, and good for the conversations it has? */
+static __always_inline bool still_serves(const struct origin *origin, __u32 service_id)
+{
+	__u32 id = origin->backend_id;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &id);
+
+	return backend && backend->generation == origin->generation && backend->service_id == service_id &&
+	       backend->state != BACKEND_GONE;
+}
+
+static __always_inline void count_connection(__u32 service_id)
+{
+	struct service_stats *stats = bpf_map_lookup_elem(&service_stats, &service_id);
+
+	if (stats)
+		__sync_fetch_and_add(&stats->connections, 1);
+}
+
+static __always_inline void count_refused(__u32 service_id)
+{
+	struct service_stats *stats = bpf_map_lookup_elem(&service_stats, &service_id);
+
+	if (stats)
+		__sync_fetch_and_add(&stats->refused, 1);
+}
+
+#endif

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Services at the socket: connect() and sendto() to a service address go to one of its backends, and the socket still
+ * believes that it talks to the service. No packet is ever rewritten.
+ *
+ * Which hook runs is not what the socket's family suggests: an IPv6 socket that sends to a v4-mapped address runs
+ * sendmsg4 and gets the reply through recvmsg6, one that connects to it runs connect6, and given a plain IPv4 address
+ * connect4. So the two families differ only in how an address is read and written, and share everything else.
+ */
+#include <linux/errno.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "maps.h"
+#include "peer.h"
+#include "service.h"
+#include "tcp.h"
+#include "udp.h"
+
+/* The hooks that may fail return one of the first two; the others may only return ALLOW. */
+enum verdict {
+	DENY = 0,
+	ALLOW = 1,
+	TRANSLATE = 2, /* allow, but with the backend of the origin */
+};
+
+/*
+ * bpf_set_retval is older (5.18), but these hooks may call it only from 6.1 on, which is also when this came. Without
+ * it the call fails with EPERM.
+ */
+enum bpf_func_id___since_6_1 {
+	BPF_FUNC_user_ringbuf_drain___since_6_1 = 209,
+};
+
+static __always_inline enum verdict refuse(__u32 service_id)
+{
+	count_refused(service_id);
+	if (bpf_core_enum_value_exists(enum bpf_func_id___since_6_1, BPF_FUNC_user_ringbuf_drain___since_6_1))
+		bpf_set_retval(-ECONNREFUSED);
+	return DENY;
+}
+
+static __always_inline void set_service(struct origin *origin, const struct peer *asked)
+{
+	origin->service = asked->address;
+	origin->service_port = asked->port;
+}
+
+static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, const struct peer *asked,
+						struct origin *origin)
+{
+	struct frontend *frontend = find_frontend(asked, IPPROTO_TCP);
+	struct set set;
+
+	if (!frontend) {
+		tcp_forget(bpf_get_socket_cookie(ctx));
+		return ALLOW;
+	}
+	set = read_set(frontend->service_id);
+	set_service(origin, asked);
+	if (!set.count || !take(set.base + random_place(set), origin))
+		return refuse(frontend->service_id);
+	tcp_remember(ctx, origin);
+	count_connection(frontend->service_id);
+	return TRANSLATE;
+}
+
+/* Always a new choice: a client that connects again hopes for another backend. */
+static __always_inline enum verdict connect_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
+						struct origin *origin)
+{
+	struct frontend *frontend = find_frontend(asked, IPPROTO_UDP);
+	struct udp_socket socket = udp_socket(ctx);
+
+	if (!frontend) {
+		udp_forget(&socket, asked);
+		return ALLOW;
+	}
+	set_service(origin, asked);
+	if (!udp_choose(ctx, frontend->service_id, origin))
+		return refuse(frontend->service_id);
+	udp_remember(ctx, &socket, origin);
+	count_connection(frontend->service_id);
+	return TRANSLATE;
+}
+
+static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, const struct peer *asked,
+						struct origin *origin)
+{
+	switch (ctx->protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+		return connect_tcp(ctx, asked, origin);
+	case IPPROTO_UDP:
+		return connect_udp(ctx, asked, origin);
+	default:
+		return ALLOW;
+	}
+}
+
+static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
+					     struct origin *origin)
+{
+	struct frontend *frontend;
+	struct udp_socket socket;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return ALLOW;
+	frontend = find_frontend(asked, IPPROTO_UDP);
+	socket = udp_socket(ctx);
+	if (!frontend) {
+		/* A plain send() on a connected IPv6 socket comes here too, if its peer is v4-mapped. */
+		if (asked->port != socket.peer.port || !same_address(&asked->address, &socket.peer.address))
+			udp_forget(&socket, asked);
+		return ALLOW;
+	}
+	set_service(origin, asked);
+	if (udp_stick(&socket, frontend->service_id, origin))
+		return TRANSLATE;
+	if (!udp_choose(ctx, frontend->service_id, origin))
+		return refuse(frontend->service_id);
+	udp_remember(ctx, &socket, origin);
+	count_connection(frontend->service_id);
+	return TRANSLATE;
+}
+
+static __always_inline bool recall(struct bpf_sock_addr *ctx, const struct peer *peer, struct origin *origin)
+{
+	struct udp_socket socket;
+
+	switch (ctx->protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+		return tcp_recall(ctx, peer, origin);
+	case IPPROTO_UDP:
+		socket = udp_socket(ctx);
+		return udp_recall(&socket, peer, origin);
+	default:
+		return false;
+	}
+}
+
+/* The address that the call goes to becomes the backend's. */
+static __always_inline int translate4(struct bpf_sock_addr *ctx, enum verdict verdict, const struct origin *origin)
+{
+	if (verdict == TRANSLATE)
+		set_peer4(ctx, &origin->backend, origin->backend_port);
+	return verdict == DENY ? DENY : ALLOW;
+}
+
+static __always_inline int translate6(struct bpf_sock_addr *ctx, enum verdict verdict, const struct origin *origin)
+{
+	if (verdict == TRANSLATE)
+		set_peer6(ctx, &origin->backend, origin->backend_port);
+	return verdict == DENY ? DENY : ALLOW;
+}
+
+/* The address that the kernel reports becomes the service's again. */
+static __always_inline int restore4(struct bpf_sock_addr *ctx)
+{
+	struct peer peer = peer4(ctx);
+	struct origin origin;
+
+	if (recall(ctx, &peer, &origin))
+		set_peer4(ctx, &origin.service, origin.service_port);
+	return ALLOW;
+}
+
+static __always_inline int restore6(struct bpf_sock_addr *ctx)
+{
+	struct peer peer = peer6(ctx);
+	struct origin origin;
+
+	if (recall(ctx, &peer, &origin))
+		set_peer6(ctx, &origin.service, origin.service_port);
+	return ALLOW;
+}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	struct peer asked = peer4(ctx);
+	struct origin origin = {};
+
+	return translate4(ctx, connect_any(ctx, &asked, &origin), &origin);
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *ctx)
+{
+	struct peer asked = peer6(ctx);
+	struct origin origin = {};
+
+	return translate6(ctx, connect_any(ctx, &asked, &origin), &origin);
+}
+
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct peer asked = peer4(ctx);
+	struct origin origin = {};
+
+	return translate4(ctx, send_udp(ctx, &asked, &origin), &origin);
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct peer asked = peer6(ctx);
+	struct origin origin = {};
+
+	return translate6(ctx, send_udp(ctx, &asked, &origin), &origin);
+}
+
+SEC("cgroup/recvmsg4")
+int recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return restore4(ctx);
+}
+
+SEC("cgroup/recvmsg6")
+int recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return restore6(ctx);
+}
+
+SEC("cgroup/getpeername4")
+int getpeername4(struct bpf_sock_addr *ctx)
+{
+	return restore4(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int getpeername6(struct bpf_sock_addr *ctx)
+{
+	return restore6(ctx);
+}
+
+SEC("cgroup/sock_release")
+int sock_release(struct bpf_sock *ctx)
+{
+	if (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_MPTCP)
+		tcp_forget(bpf_get_socket_cookie(ctx));
+	return ALLOW;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
