@@ -314,7 +314,7 @@ class DatapathTest {
                     .isEqualTo(wanted.values().stream()
                             .mapToInt(s -> active(s).size())
                             .sum());
-            assertThat(maps.stats).hasSize(wanted.size());
+            assertThat(maps.stats).containsAll(maps.frontends.values());
         }
     }
 
@@ -327,6 +327,7 @@ class DatapathTest {
             world.step();
         }
         world.checkAll();
+        assertThat(maps.stats).hasSize(world.wanted.size());
     }
 
     /** Stands for kill -9: nothing catches it. */
@@ -360,6 +361,7 @@ class DatapathTest {
             datapath.removeUnclaimed();
             world.settle();
             world.checkAll();
+            assertThat(maps.stats).hasSize(world.wanted.size());
         }
     }
 
