@@ -38,7 +38,8 @@ public final class Datapath {
     /** What an earlier process left and nobody has claimed yet. */
     private final Set<Entry> adopted = new HashSet<>();
 
-    private volatile int backendsInUse;
+    /** Entries in use by map name, for readers on other threads. */
+    private volatile Map<String, Integer> use = Map.of();
 
     Datapath(TableMaps maps, GracePeriod grace) {
         this.maps = maps;
@@ -104,6 +105,7 @@ public final class Datapath {
         }
         putBackends(entry, wanted.backends());
         putFrontends(entry, wanted.frontends());
+        publishUse();
         return entry.serviceId;
     }
 
@@ -139,7 +141,7 @@ public final class Datapath {
                 if (place == null) {
                     ids[i] = backendIds.take();
                     fresh.add(ids[i]);
-                    int generation = maps.backend(ids[i]).generation() + 1;
+                    int generation = maps.backendGeneration(ids[i]) + 1;
                     maps.putBackend(
                             ids[i], backend.address(), backend.port(), backend.state(), generation, entry.serviceId);
                 } else {
@@ -178,7 +180,7 @@ public final class Datapath {
         if (!sameRun || !gone.isEmpty()) {
             free(sameRun ? 0 : oldBase, sameRun ? 0 : oldCount, gone);
         }
-        backendsInUse = backendIds.inUse();
+        publishUse();
     }
 
     private boolean isRun(Entry entry, int[] active, int count) {
@@ -246,6 +248,7 @@ public final class Datapath {
                 maps.removeStats(entry.serviceId);
             } finally {
                 serviceIds.release(entry.serviceId);
+                publishUse();
             }
         });
     }
@@ -254,7 +257,7 @@ public final class Datapath {
         grace.after(() -> {
             runs.release(base, count);
             backends.forEach(backendIds::release);
-            backendsInUse = backendIds.inUse();
+            publishUse();
         });
     }
 
@@ -279,20 +282,19 @@ public final class Datapath {
             }
         }
         for (int id = 1; id < maps.maxBackends(); id++) {
-            TableMaps.BackendEntry backend = maps.backend(id);
-            if (backend.gone()) {
+            if (maps.isBackendGone(id)) {
                 continue;
             }
             backendIds.reserve(id);
-            if (backend.serviceId() > 0 && backend.serviceId() < maps.maxServices()) {
-                byId.computeIfAbsent(backend.serviceId(), this::entryWithoutFrontend)
-                        .adopt(backend.backend(), id);
+            int serviceId = maps.backendServiceId(id);
+            if (serviceId > 0 && serviceId < maps.maxServices()) {
+                byId.computeIfAbsent(serviceId, this::entryWithoutFrontend).adopt(maps.backend(id), id);
             } else {
                 freeUnseen(id);
             }
         }
         adopted.addAll(byId.values());
-        backendsInUse = backendIds.inUse();
+        publishUse();
     }
 
     private Entry entryWithoutFrontend(int serviceId) {
@@ -348,13 +350,20 @@ public final class Datapath {
         return entries.size() + adopted.size();
     }
 
-    /** Slots in use, those in a grace period included. */
-    int slots() {
-        return runs.inUse();
+    private void publishUse() {
+        use = Map.of(
+                "frontends", owners.size(),
+                "service_stats", serviceIds.inUse(),
+                "sets", serviceIds.inUse(),
+                "backends", backendIds.inUse(),
+                "slots", runs.inUse());
     }
 
-    /** Backends in the kernel, those in a grace period included. Safe from any thread. */
-    public int backends() {
-        return backendsInUse;
+    /**
+     * Entries of a map in use, those that rest until a grace period ends included; -1 if this does not manage that map.
+     * Safe from any thread.
+     */
+    public int entries(String map) {
+        return use.getOrDefault(map, -1);
     }
 }

@@ -52,15 +52,17 @@ interface TableMaps {
     /** From now on nobody who remembers this backend may use it; its address stays for those who choose it right now. */
     void markBackendGone(int id);
 
-    BackendEntry backend(int id);
+    /** Whether the entry holds no backend; then only its generation means anything. */
+    boolean isBackendGone(int id);
+
+    Backend backend(int id);
+
+    int backendGeneration(int id);
+
+    int backendServiceId(int id);
 
     @FunctionalInterface
     interface FrontendVisitor {
         void visit(Frontend frontend, int serviceId);
     }
-
-    /**
-     * @param gone whether the entry holds no backend; then only the generation means anything
-     */
-    record BackendEntry(boolean gone, Backend backend, int generation, int serviceId) {}
 }

@@ -96,15 +96,15 @@ class DatapathTest {
         datapath.put(new VirtualService("a", List.of(frontend(1)), List.of(draining, backend(2))));
 
         assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
-        assertThat(maps.backend(backendId).gone()).isFalse();
-        assertThat(maps.backend(backendId).backend()).isEqualTo(draining);
+        assertThat(maps.isBackendGone(backendId)).isFalse();
+        assertThat(maps.backend(backendId)).isEqualTo(draining);
     }
 
     @Test
     void put_backendLeavesAndReturns_hasAnotherGeneration() {
         int id = datapath.put(service("a", 1, 1));
         int first = maps.slot(maps.setBase(id));
-        int generation = maps.backend(first).generation();
+        int generation = maps.backendGeneration(first);
         datapath.put(service("a", 1));
         endGracePeriod();
         for (int i = 0; i < maps.maxBackends(); i++) {
@@ -117,7 +117,7 @@ class DatapathTest {
         }
 
         assertThat(maps.slot(maps.setBase(id))).isEqualTo(first);
-        assertThat(maps.backend(first).generation()).isGreaterThan(generation);
+        assertThat(maps.backendGeneration(first)).isGreaterThan(generation);
     }
 
     @Test
@@ -176,8 +176,8 @@ class DatapathTest {
 
     private void assertNothingLeft() {
         assertThat(datapath.services()).isZero();
-        assertThat(datapath.backends()).isZero();
-        assertThat(datapath.slots()).isZero();
+        assertThat(datapath.entries("backends")).isZero();
+        assertThat(datapath.entries("slots")).isZero();
         assertThat(maps.stats).isEmpty();
         assertThat(maps.setsInUse()).isEmpty();
         assertThat(maps.liveBackends()).isZero();
@@ -308,9 +308,9 @@ class DatapathTest {
             assertThat(kernel).isEqualTo(model);
             int backends =
                     wanted.values().stream().mapToInt(s -> s.backends().size()).sum();
-            assertThat(datapath.backends()).as("backends in use").isEqualTo(backends);
+            assertThat(datapath.entries("backends")).as("backends in use").isEqualTo(backends);
             assertThat(maps.liveBackends()).isEqualTo(backends);
-            assertThat(datapath.slots())
+            assertThat(datapath.entries("slots"))
                     .isEqualTo(wanted.values().stream()
                             .mapToInt(s -> active(s).size())
                             .sum());

@@ -17,6 +17,8 @@ import java.util.stream.IntStream;
  * against the kernel.
  */
 final class MemoryMaps implements TableMaps {
+    private record BackendEntry(boolean gone, Backend backend, int generation, int serviceId) {}
+
     private static final BackendEntry EMPTY =
             new BackendEntry(true, new Backend(new Address(0, 0), 0, Backend.State.ACTIVE), 0, 0);
 
@@ -172,7 +174,22 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
-    public BackendEntry backend(int id) {
-        return backends[id];
+    public boolean isBackendGone(int id) {
+        return backends[id].gone;
+    }
+
+    @Override
+    public Backend backend(int id) {
+        return backends[id].backend;
+    }
+
+    @Override
+    public int backendGeneration(int id) {
+        return backends[id].generation;
+    }
+
+    @Override
+    public int backendServiceId(int id) {
+        return backends[id].serviceId;
     }
 }

@@ -1,0 +1,383 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.shunt.libbpf.BpfException;
+import io.shunt.libbpf.BpfLink;
+import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.BpfObject;
+import io.shunt.libbpf.Btf;
+import io.shunt.libbpf.Capability;
+import io.shunt.libbpf.Fd;
+import io.shunt.libbpf.LayoutMismatchException;
+import io.shunt.libbpf.LibraryMissingException;
+import io.shunt.libbpf.LinkInfo;
+import io.shunt.libbpf.MapInfo;
+import io.shunt.libbpf.StructCheck;
+import io.shunt.libbpf.Syscalls;
+import io.shunt.libbpf.VerifierException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.StructLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.Executor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The programs and maps on this node, pinned so that they outlive the daemon. Opening one adopts the maps that an
+ * earlier process pinned and swaps the programs in place; closing one leaves everything as it is, so that traffic goes
+ * on.
+ */
+public final class Installation implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(Installation.class);
+    private static final String OBJECT = "sock";
+
+    private final BpfRoot root;
+    private final Path cgroup;
+    private final BpfObject object;
+    private final Map<SocketHook, BpfLink> links = new HashMap<>();
+    private final KernelMaps maps;
+    private final RcuGracePeriod grace;
+    private final Datapath datapath;
+
+    private Installation(BpfRoot root, Path cgroup, BpfObject object, Executor control) {
+        this.root = root;
+        this.cgroup = cgroup;
+        this.object = object;
+        this.maps = new KernelMaps(object::map);
+        this.grace = new RcuGracePeriod(control);
+        this.datapath = new Datapath(maps, grace);
+    }
+
+    /**
+     * Installs the socket programs on a cgroup.
+     *
+     * @param bpfRoot where to pin; locked until {@link #close}
+     * @param cgroup the cgroup2 directory whose sockets are translated
+     * @param sizes used for maps that no earlier process pinned
+     * @param control runs tasks on the thread that will use the {@link #datapath}
+     * @throws InstallationException if this node or what is pinned does not allow it
+     */
+    public static Installation open(Path bpfRoot, Path cgroup, MapSizes sizes, Executor control) {
+        checkNode(cgroup);
+        BpfRoot root = BpfRoot.open(bpfRoot);
+        BpfObject object = null;
+        Installation installation = null;
+        try {
+            object = BpfObject.open(OBJECT, read("/bpf/" + OBJECT + ".bpf.o"));
+            for (StructLayout layout : Layouts.SHARED) {
+                StructCheck.verify(object.btf(), layout);
+            }
+            Set<String> reused = reusePinned(root, object, sizes);
+            object.load();
+            for (BpfMap map : object.maps()) {
+                if (isPinned(map) && !reused.contains(map.name())) {
+                    map.pin(root.map(map.name()));
+                }
+            }
+            installation = new Installation(root, cgroup, object, control);
+            installation.attach();
+            return installation;
+        } catch (RuntimeException e) {
+            if (installation != null) {
+                installation.close();
+            } else {
+                if (object != null) {
+                    object.close();
+                }
+                root.close();
+            }
+            throw explain(e);
+        }
+    }
+
+    private static void checkNode(Path cgroup) {
+        String release = System.getProperty("os.version");
+        if (KernelVersion.parse(release).isBelow(KernelVersion.FLOOR)) {
+            throw new InstallationException(
+                    "kernel " + release + " is too old: shunt needs Linux " + KernelVersion.FLOOR + " or newer");
+        }
+        Set<Capability> held = Capability.effective();
+        if (!held.contains(Capability.CAP_SYS_ADMIN)
+                && !held.containsAll(Set.of(Capability.CAP_BPF, Capability.CAP_NET_ADMIN, Capability.CAP_PERFMON))) {
+            throw new InstallationException("missing capabilities: run as root, or with CAP_BPF, CAP_NET_ADMIN and "
+                    + "CAP_PERFMON (CAP_SYS_ADMIN to mount a bpffs)");
+        }
+        try {
+            if (!Files.isDirectory(cgroup) || Syscalls.fileSystemType(cgroup) != Syscalls.CGROUP2_MAGIC) {
+                throw new InstallationException("--cgroup-root " + cgroup + " is not a cgroup2 directory: mount cgroup2"
+                        + " (mount -t cgroup2 none DIR) or name where it is mounted");
+            }
+        } catch (LibraryMissingException e) {
+            throw new InstallationException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static InstallationException explain(RuntimeException e) {
+        return switch (e) {
+            case InstallationException known -> known;
+            case VerifierException refused ->
+                new InstallationException(
+                        "the kernel's verifier refused a program: " + refused.getMessage() + "\n" + refused.log(), e);
+            case LayoutMismatchException drifted ->
+                new InstallationException(
+                        "the programs and this daemon do not fit together: " + drifted.getMessage()
+                                + ": install both from one build",
+                        e);
+            case BpfException failed ->
+                new InstallationException(
+                        failed.getMessage()
+                                + ": look at the capabilities (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON), and at the"
+                                + " kernel's log",
+                        e);
+            default -> new InstallationException(String.valueOf(e.getMessage()), e);
+        };
+    }
+
+    private static byte[] read(String resource) {
+        try (InputStream in = Objects.requireNonNull(Installation.class.getResourceAsStream(resource), resource)) {
+            return in.readAllBytes();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Sections such as .rodata become maps too; they belong to the programs alone. */
+    private static boolean isPinned(BpfMap map) {
+        return !map.name().contains(".");
+    }
+
+    private static Set<String> reusePinned(BpfRoot root, BpfObject object, MapSizes sizes) {
+        List<String> reused = new ArrayList<>();
+        for (BpfMap map : object.maps()) {
+            Integer entries = sizes.entries().get(map.name());
+            if (entries != null) {
+                map.setMaxEntries(entries);
+            }
+            if (isPinned(map) && Files.exists(root.map(map.name()))) {
+                try (BpfMap pinned = BpfMap.openPinned(root.map(map.name()))) {
+                    checkSame(root, map, pinned);
+                    if (pinned.maxEntries() != map.maxEntries()) {
+                        log.warn(
+                                "map {} keeps its {} entries ({} are configured): run `shunt cleanup` before the next"
+                                        + " start to resize it",
+                                map.name(),
+                                pinned.maxEntries(),
+                                map.maxEntries());
+                    }
+                    map.reuse(pinned);
+                    reused.add(map.name());
+                }
+            }
+        }
+        return Set.copyOf(reused);
+    }
+
+    /** Equal sizes may hide other members, so the types that the pinned map was made with are compared too. */
+    private static void checkSame(BpfRoot root, BpfMap map, BpfMap pinned) {
+        List<String> differences = new ArrayList<>();
+        differ(differences, "type", map.type(), pinned.type());
+        differ(differences, "key size", map.keySize(), pinned.keySize());
+        differ(differences, "value size", map.valueSize(), pinned.valueSize());
+        differ(differences, "flags", map.flags(), pinned.flags());
+        MapInfo info = pinned.info();
+        if (differences.isEmpty() && info.btfId() != 0) {
+            try (Btf btf = Btf.fromKernel(info.btfId())) {
+                for (StructLayout layout : Layouts.SHARED) {
+                    StructCheck.verify(btf, layout);
+                }
+            } catch (LayoutMismatchException e) {
+                differences.add(e.getMessage());
+            }
+        }
+        if (!differences.isEmpty()) {
+            throw new InstallationException("pinned map " + root.map(map.name()) + " has another layout ("
+                    + String.join("; ", differences)
+                    + "): it was made by another version of shunt. Run `shunt cleanup --bpf-root " + root.path()
+                    + "`, then start again");
+        }
+    }
+
+    private static void differ(List<String> differences, String what, int wanted, int pinned) {
+        if (wanted != pinned) {
+            differences.add(what + " " + pinned + " instead of " + wanted);
+        }
+    }
+
+    private void attach() {
+        long cgroupId = cgroupId();
+        try (Fd directory = Syscalls.open(cgroup)) {
+            for (SocketHook hook : SocketHook.values()) {
+                links.put(hook, attach(hook, directory, cgroupId));
+            }
+        }
+    }
+
+    private BpfLink attach(SocketHook hook, Fd directory, long cgroupId) {
+        Path pin = root.link(hook.program());
+        BpfLink stale = null;
+        if (Files.exists(pin)) {
+            BpfLink link = BpfLink.openPinned(pin);
+            if (sitsOn(link.info(), hook, cgroupId)) {
+                link.update(object.program(hook.program()));
+                return link;
+            }
+            stale = link;
+        }
+        BpfLink link = BpfLink.attachCgroup(object.program(hook.program()), directory.number(), hook.attachType());
+        if (stale != null) {
+            log.warn("{} was attached to another cgroup, or to one that is gone: attached anew to {}", hook, cgroup);
+            stale.unpin(pin);
+            stale.detach();
+            stale.close();
+        }
+        link.pin(pin);
+        return link;
+    }
+
+    private static boolean sitsOn(LinkInfo info, SocketHook hook, long cgroupId) {
+        return info.type() == LinkInfo.CGROUP
+                && info.cgroupId() == cgroupId
+                && info.attachType() == hook.attachType().number();
+    }
+
+    private long cgroupId() {
+        try {
+            return (Long) Files.getAttribute(cgroup, "unix:ino");
+        } catch (IOException e) {
+            throw new InstallationException("--cgroup-root " + cgroup + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Writes the table; used by the control thread alone. */
+    public Datapath datapath() {
+        return datapath;
+    }
+
+    /** How often each map was written. */
+    public List<CallCount> calls() {
+        return maps.calls();
+    }
+
+    /**
+     * @param attached whether the kernel runs this very program for the cgroup
+     * @param instructions what the verifier walked through to accept it
+     */
+    public record AttachedProgram(String name, String hook, boolean attached, int instructions) {}
+
+    /** The programs and whether they are in force, asked from the kernel now. Safe from any thread. */
+    public List<AttachedProgram> programs() {
+        List<AttachedProgram> programs = new ArrayList<>();
+        for (SocketHook hook : SocketHook.values()) {
+            var info = object.program(hook.program()).info();
+            programs.add(new AttachedProgram(
+                    hook.program(),
+                    hook.attachType().name(),
+                    isAttached(hook, info.id()),
+                    info.verifiedInstructions()));
+        }
+        return programs;
+    }
+
+    private boolean isAttached(SocketHook hook, int programId) {
+        BpfLink link = links.get(hook);
+        if (link == null || !Files.isDirectory(cgroup)) {
+            return false;
+        }
+        LinkInfo info = link.info();
+        return info.programId() == programId && sitsOn(info, hook, cgroupId());
+    }
+
+    /** The cgroup whose sockets are translated. */
+    public Path cgroup() {
+        return cgroup;
+    }
+
+    /**
+     * @param entries in use, -1 if only the kernel could count them
+     * @param bytes kernel memory charged to it
+     */
+    public record MapUse(String name, int entries, int maxEntries, long bytes) {}
+
+    /** The maps and how full they are. Safe from any thread. */
+    public List<MapUse> mapUse() {
+        return object.maps().stream()
+                .filter(Installation::isPinned)
+                .map(map -> new MapUse(map.name(), datapath.entries(map.name()), map.maxEntries(), map.memoryBytes()))
+                .toList();
+    }
+
+    /** What the kernel has counted for one service id since it was given out. */
+    public record Counters(long connections, long refused) {}
+
+    /** The kernel's counters by service id, read now. Safe from any thread. */
+    public Map<Integer, Counters> counters() {
+        return counters(object.map("service_stats"));
+    }
+
+    static Map<Integer, Counters> counters(BpfMap stats) {
+        Map<Integer, Counters> counters = new HashMap<>();
+        long size = Layouts.SERVICE_STATS.byteSize();
+        stats.forEach((key, value) -> {
+            long connections = 0;
+            long refused = 0;
+            for (long at = 0; at < value.byteSize(); at += size) {
+                connections += value.get(JAVA_LONG, at);
+                refused += value.get(JAVA_LONG, at + Long.BYTES);
+            }
+            counters.put(key.get(JAVA_INT, 0), new Counters(connections, refused));
+        });
+        return counters;
+    }
+
+    /** Lets go of maps, programs and the lock; everything pinned stays and works on. */
+    @Override
+    public void close() {
+        grace.close();
+        links.values().forEach(BpfLink::close);
+        maps.close();
+        object.close();
+        root.close();
+    }
+
+    /**
+     * Detaches the programs and removes all pins of a bpf root, which ends translation.
+     *
+     * @return what was removed, one line each; empty if there was nothing
+     * @throws InstallationException if a daemon runs there, or the pins cannot be removed
+     */
+    public static List<String> remove(Path bpfRoot) {
+        List<String> removed = new ArrayList<>();
+        BpfRoot.openExisting(bpfRoot).ifPresent(existing -> {
+            try (BpfRoot root = existing) {
+                for (Path pin : root.links()) {
+                    try (BpfLink link = BpfLink.openPinned(pin)) {
+                        link.detach();
+                        link.unpin(pin);
+                    }
+                    removed.add("detached " + pin);
+                }
+                for (Path pin : root.maps()) {
+                    Files.delete(pin);
+                    removed.add("removed " + pin);
+                }
+                root.delete();
+                removed.add("removed " + root.path());
+            } catch (IOException | BpfException e) {
+                throw new InstallationException(
+                        "cannot clean up --bpf-root " + bpfRoot + ": " + e.getMessage() + ": run as root", e);
+            }
+        });
+        return removed;
+    }
+}

@@ -1,0 +1,76 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.shunt.net.Address;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SequenceLayout;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.List;
+
+/** The structs of src/main/bpf/types.h as Java reads and writes them. Addresses and ports are in network byte order. */
+final class Layouts {
+    private static final ValueLayout.OfShort PORT = ValueLayout.JAVA_SHORT.withOrder(ByteOrder.BIG_ENDIAN);
+    private static final ValueLayout.OfLong ADDRESS_HALF =
+            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
+    private static final SequenceLayout ADDRESS = MemoryLayout.sequenceLayout(4, JAVA_INT);
+
+    static final StructLayout FRONTEND_KEY = MemoryLayout.structLayout(
+                    ADDRESS.withName("address"),
+                    PORT.withName("port"),
+                    JAVA_BYTE.withName("protocol"),
+                    JAVA_BYTE.withName("pad"))
+            .withName("frontend_key");
+
+    static final StructLayout FRONTEND =
+            MemoryLayout.structLayout(JAVA_INT.withName("service_id")).withName("frontend");
+
+    static final StructLayout SET = MemoryLayout.structLayout(JAVA_INT.withName("base"), JAVA_INT.withName("count"))
+            .withName("set");
+
+    static final StructLayout BACKEND = MemoryLayout.structLayout(
+                    ADDRESS.withName("address"),
+                    PORT.withName("port"),
+                    JAVA_BYTE.withName("state"),
+                    JAVA_BYTE.withName("pad"),
+                    JAVA_INT.withName("generation"),
+                    JAVA_INT.withName("service_id"),
+                    JAVA_INT.withName("pad2"))
+            .withName("backend");
+
+    static final StructLayout SERVICE_STATS = MemoryLayout.structLayout(
+                    JAVA_LONG.withName("connections"), JAVA_LONG.withName("refused"))
+            .withName("service_stats");
+
+    /** Everything that C and Java both touch. */
+    static final List<StructLayout> SHARED = List.of(FRONTEND_KEY, FRONTEND, SET, BACKEND, SERVICE_STATS);
+
+    private Layouts() {}
+
+    static long offset(StructLayout struct, String member) {
+        return struct.byteOffset(PathElement.groupElement(member));
+    }
+
+    static void putAddress(MemorySegment segment, long offset, Address address) {
+        segment.set(ADDRESS_HALF, offset, address.high());
+        segment.set(ADDRESS_HALF, offset + Long.BYTES, address.low());
+    }
+
+    static Address address(MemorySegment segment, long offset) {
+        return new Address(segment.get(ADDRESS_HALF, offset), segment.get(ADDRESS_HALF, offset + Long.BYTES));
+    }
+
+    static void putPort(MemorySegment segment, long offset, int port) {
+        segment.set(PORT, offset, (short) port);
+    }
+
+    static int port(MemorySegment segment, long offset) {
+        return Short.toUnsignedInt(segment.get(PORT, offset));
+    }
+}
