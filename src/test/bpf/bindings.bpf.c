@@ -24,6 +24,10 @@ struct value {
 	volatile __u16 counts[3];
 };
 
+struct three {
+	__u32 words[3];
+};
+
 struct bits {
 	__u32 one : 1;
 	__u32 rest : 31;
@@ -49,7 +53,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 4);
 	__type(key, __u32);
-	__uint(value_size, 12);
+	__type(value, struct three);
 } counts SEC(".maps");
 
 struct {
@@ -67,13 +71,13 @@ int add(struct __sk_buff *skb)
 	__u32 first = 0, second = 1;
 	__u64 *from = bpf_map_lookup_elem(&words, &first);
 	__u64 *to = bpf_map_lookup_elem(&words, &second);
-	__u32 *count = bpf_map_lookup_elem(&counts, &first);
+	struct three *count = bpf_map_lookup_elem(&counts, &first);
 	__u8 low;
 
 	if (!from || !to || !count)
 		return -1;
 	*to = *from + added;
-	*count += 1;
+	count->words[0] += 1;
 	kept.one = 1;
 	low = *to;
 	bpf_skb_store_bytes(skb, 0, &low, 1, 0);

@@ -59,7 +59,7 @@ public final class BpfLink extends KernelObject {
      * @throws BpfException ENOENT if there is no such file, EINVAL if it is no link
      */
     public static BpfLink openPinned(Path path) {
-        return new BpfLink(path.toString(), openPinned(path, "link", "bpf_link"));
+        return new BpfLink(path.toString(), openPinned(path, "link", "bpf-link"));
     }
 
     @Override

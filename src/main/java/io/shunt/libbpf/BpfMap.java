@@ -333,7 +333,8 @@ public final class BpfMap extends KernelObject {
      * @throws BpfException ENOTSUPP for a map type without batches
      */
     public void forEach(Visitor visitor) {
-        int capacity = Math.clamp(BATCH_BYTES / (keySize + valueBytes), 1, Math.max(1, maxEntries));
+        int elementBytes = Math.max(1, keySize + valueBytes);
+        int capacity = Math.clamp(BATCH_BYTES / elementBytes, 1, Math.max(1, maxEntries));
         try (Arena tokens = Arena.ofConfined()) {
             // A hash map's token is a bucket number, that of other maps is a key.
             long tokenBytes = Math.max(Integer.BYTES, keySize);

@@ -73,7 +73,7 @@ public final class BpfObject implements AutoCloseable {
     public BpfMap map(String mapName) {
         for (Map.Entry<String, BpfMap> map : maps.entrySet()) {
             if (map.getKey().equals(mapName)
-                    || mapName.startsWith(".") && map.getKey().endsWith(mapName)) {
+                    || (mapName.startsWith(".") && map.getKey().endsWith(mapName))) {
                 return map.getValue();
             }
         }

@@ -10,6 +10,8 @@ import java.util.List;
  */
 public record BtfStruct(String name, long size, List<Member> members) {
     /**
+     * A member and its place.
+     *
      * @param name "" for an anonymous struct or union
      * @param offset bytes from the beginning of the struct
      * @param size in bytes, all elements of an array

@@ -45,6 +45,7 @@ public record Errno(int number, String name, String text) {
     public static final Errno ENOLINK = known(67, "ENOLINK", "Link has been severed");
     public static final Errno EPROTO = known(71, "EPROTO", "Protocol error");
     public static final Errno EBADMSG = known(74, "EBADMSG", "Bad message");
+    public static final Errno EBADFD = known(77, "EBADFD", "File descriptor in bad state");
     public static final Errno EILSEQ = known(84, "EILSEQ", "Invalid or incomplete multibyte or wide character");
     public static final Errno EOPNOTSUPP = known(95, "EOPNOTSUPP", "Operation not supported");
     public static final Errno ENETDOWN = known(100, "ENETDOWN", "Network is down");

@@ -112,7 +112,8 @@ abstract sealed class KernelObject implements AutoCloseable permits BpfMap, BpfP
             throw Native.rethrow(t);
         }
         String found = target(fd);
-        if (!found.contains(inode)) {
+        // The kernel calls a link bpf_link where it is made and bpf-link where it is opened.
+        if (!found.replace('_', '-').contains(inode)) {
             Fd.close(fd);
             throw new BpfException(
                     "bpf_obj_get",

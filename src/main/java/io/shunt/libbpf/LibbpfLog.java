@@ -77,7 +77,8 @@ public final class LibbpfLog {
         }
     }
 
-    /** libbpf_print_fn_t. An exception that left it would end the process. */
+    /** libbpf_print_fn_t, called from C. An exception that left it would end the process. */
+    @SuppressWarnings("UnusedMethod")
     private static int print(int level, MemorySegment format, MemorySegment arguments) {
         try {
             Said listener = LISTENER.get();
