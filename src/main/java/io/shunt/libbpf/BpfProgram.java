@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * caller's to close. A closed program runs on where a link or a pin holds it.
  */
 public final class BpfProgram extends KernelObject {
-    private static final int QUERY_EFFECTIVE = 1;
+    static final int QUERY_EFFECTIVE = 1;
 
     private final String name;
     private final MemorySegment handle;

@@ -18,7 +18,7 @@ import java.util.Optional;
  * and its own {@link #close} does nothing; one from the kernel is the caller's to close.
  */
 public final class Btf implements AutoCloseable {
-    private static final int KIND_STRUCT = 4;
+    static final int KIND_STRUCT = 4;
 
     private final String of;
     private final boolean owned;

@@ -21,6 +21,10 @@ public enum Capability {
         this.bit = bit;
     }
 
+    int bit() {
+        return bit;
+    }
+
     /** Those that this process has in effect. */
     public static Set<Capability> effective() {
         long bits = effectiveBits();

@@ -112,7 +112,7 @@ public final class LibbpfLog {
         }
     }
 
-    private static final class Installed {
+    static final class Installed {
         /** Its size in the System V ABI and in AAPCS64; both pass a va_list as its address. */
         static final long VA_LIST_BYTES = System.getProperty("os.arch").equals("amd64") ? 24 : 32;
 

@@ -11,8 +11,8 @@ import java.lang.invoke.MethodHandle;
 
 /** A file descriptor's memory, shared with the kernel for as long as an arena lives. */
 final class Mapping {
-    private static final int PROT_READ_WRITE = 1 | 2;
-    private static final int MAP_SHARED = 1;
+    static final int PROT_READ_WRITE = 1 | 2;
+    static final int MAP_SHARED = 1;
     private static final long MAP_FAILED = -1;
 
     private static final MethodHandle MMAP = Native.libc(

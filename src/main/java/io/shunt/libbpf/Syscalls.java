@@ -21,9 +21,9 @@ public final class Syscalls {
 
     public static final long CGROUP2_MAGIC = 0x63677270L;
 
-    private static final int O_CLOEXEC = 0x80000;
-    private static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
-    private static final long MEMBARRIER_CMD_GLOBAL = 1;
+    static final int O_CLOEXEC = 0x80000;
+    static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
+    static final long MEMBARRIER_CMD_GLOBAL = 1;
 
     private Syscalls() {}
 
@@ -120,7 +120,7 @@ public final class Syscalls {
                 Native.libc("flock", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
     }
 
-    private static final class Membarrier {
+    static final class Membarrier {
         static final long NUMBER = System.getProperty("os.arch").equals("amd64") ? 324 : 283;
         static final MethodHandle CALL = Native.libc(
                 "syscall",

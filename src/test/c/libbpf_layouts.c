@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Prints the size of each struct of which Java has a layout and the place of each member that Java reads or writes:
+ * "struct size" and "struct.member offset size"; the constants that Java repeats: "NAME value"; and the error numbers:
+ * "errno number NAME text". */
+#define _GNU_SOURCE
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/membarrier.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#define STRUCT(type) printf("%s %zu\n", #type, sizeof(struct type))
+#define PLACE(type, member, path)                                                                                      \
+	printf("%s.%s %zu %zu\n", #type, member, offsetof(struct type, path), sizeof(((struct type *)0)->path))
+#define MEMBER(type, member) PLACE(type, #member, member)
+#define CONSTANT(name) printf("%s %lld\n", #name, (long long)(name))
+
+int main(void)
+{
+	STRUCT(bpf_object_open_opts);
+	MEMBER(bpf_object_open_opts, sz);
+	MEMBER(bpf_object_open_opts, object_name);
+
+	STRUCT(bpf_map_create_opts);
+	MEMBER(bpf_map_create_opts, sz);
+	MEMBER(bpf_map_create_opts, map_flags);
+
+	STRUCT(bpf_test_run_opts);
+	MEMBER(bpf_test_run_opts, sz);
+	MEMBER(bpf_test_run_opts, data_in);
+	MEMBER(bpf_test_run_opts, data_out);
+	MEMBER(bpf_test_run_opts, data_size_in);
+	MEMBER(bpf_test_run_opts, data_size_out);
+	MEMBER(bpf_test_run_opts, ctx_in);
+	MEMBER(bpf_test_run_opts, ctx_out);
+	MEMBER(bpf_test_run_opts, ctx_size_in);
+	MEMBER(bpf_test_run_opts, ctx_size_out);
+	MEMBER(bpf_test_run_opts, retval);
+	MEMBER(bpf_test_run_opts, repeat);
+	MEMBER(bpf_test_run_opts, duration);
+	MEMBER(bpf_test_run_opts, flags);
+	MEMBER(bpf_test_run_opts, cpu);
+	MEMBER(bpf_test_run_opts, batch_size);
+
+	STRUCT(bpf_map_info);
+	MEMBER(bpf_map_info, type);
+	MEMBER(bpf_map_info, id);
+	MEMBER(bpf_map_info, key_size);
+	MEMBER(bpf_map_info, value_size);
+	MEMBER(bpf_map_info, max_entries);
+	MEMBER(bpf_map_info, map_flags);
+	MEMBER(bpf_map_info, name);
+	MEMBER(bpf_map_info, btf_id);
+	MEMBER(bpf_map_info, btf_key_type_id);
+	MEMBER(bpf_map_info, btf_value_type_id);
+
+	STRUCT(bpf_prog_info);
+	MEMBER(bpf_prog_info, type);
+	MEMBER(bpf_prog_info, id);
+	MEMBER(bpf_prog_info, tag);
+	MEMBER(bpf_prog_info, jited_prog_len);
+	MEMBER(bpf_prog_info, load_time);
+	MEMBER(bpf_prog_info, name);
+	MEMBER(bpf_prog_info, btf_id);
+	MEMBER(bpf_prog_info, verified_insns);
+
+	STRUCT(bpf_link_info);
+	MEMBER(bpf_link_info, type);
+	MEMBER(bpf_link_info, id);
+	MEMBER(bpf_link_info, prog_id);
+	PLACE(bpf_link_info, "cgroup_id", cgroup.cgroup_id);
+	PLACE(bpf_link_info, "cgroup_attach_type", cgroup.attach_type);
+	/* struct tcx came with Linux 6.6; netns has had the same two words in the same places since 5.7. */
+	PLACE(bpf_link_info, "ifindex", netns.netns_ino);
+	PLACE(bpf_link_info, "tcx_attach_type", netns.attach_type);
+
+	STRUCT(btf_type);
+	MEMBER(btf_type, name_off);
+	MEMBER(btf_type, info);
+	MEMBER(btf_type, size);
+
+	STRUCT(btf_member);
+	MEMBER(btf_member, name_off);
+	MEMBER(btf_member, type);
+	MEMBER(btf_member, offset);
+
+	STRUCT(statfs);
+	MEMBER(statfs, f_type);
+
+	printf("va_list %zu\n", sizeof(va_list));
+
+	CONSTANT(BPF_MAP_TYPE_HASH);
+	CONSTANT(BPF_MAP_TYPE_ARRAY);
+	CONSTANT(BPF_MAP_TYPE_PERCPU_HASH);
+	CONSTANT(BPF_MAP_TYPE_PERCPU_ARRAY);
+	CONSTANT(BPF_MAP_TYPE_LRU_HASH);
+	CONSTANT(BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	CONSTANT(BPF_MAP_TYPE_LPM_TRIE);
+	CONSTANT(BPF_MAP_TYPE_SK_STORAGE);
+	CONSTANT(BPF_MAP_TYPE_RINGBUF);
+
+	CONSTANT(BPF_CGROUP_INET_SOCK_CREATE);
+	CONSTANT(BPF_CGROUP_INET4_CONNECT);
+	CONSTANT(BPF_CGROUP_INET6_CONNECT);
+	CONSTANT(BPF_CGROUP_INET4_POST_BIND);
+	CONSTANT(BPF_CGROUP_INET6_POST_BIND);
+	CONSTANT(BPF_CGROUP_UDP4_SENDMSG);
+	CONSTANT(BPF_CGROUP_UDP6_SENDMSG);
+	CONSTANT(BPF_CGROUP_UDP4_RECVMSG);
+	CONSTANT(BPF_CGROUP_UDP6_RECVMSG);
+	CONSTANT(BPF_TRACE_ITER);
+	CONSTANT(BPF_CGROUP_INET4_GETPEERNAME);
+	CONSTANT(BPF_CGROUP_INET6_GETPEERNAME);
+	CONSTANT(BPF_CGROUP_INET4_GETSOCKNAME);
+	CONSTANT(BPF_CGROUP_INET6_GETSOCKNAME);
+	CONSTANT(BPF_CGROUP_INET_SOCK_RELEASE);
+	CONSTANT(BPF_XDP);
+
+	CONSTANT(BPF_LINK_TYPE_CGROUP);
+	CONSTANT(BPF_LINK_TYPE_ITER);
+
+	CONSTANT(BPF_ANY);
+	CONSTANT(BPF_NOEXIST);
+	CONSTANT(BPF_EXIST);
+	CONSTANT(BPF_F_NO_PREALLOC);
+	CONSTANT(BPF_F_MMAPABLE);
+	CONSTANT(BPF_F_QUERY_EFFECTIVE);
+	CONSTANT(BTF_KIND_STRUCT);
+	CONSTANT(BPF_FS_MAGIC);
+	CONSTANT(CGROUP2_SUPER_MAGIC);
+	CONSTANT(O_CLOEXEC);
+	CONSTANT(LOCK_EX);
+	CONSTANT(LOCK_NB);
+	CONSTANT(EWOULDBLOCK);
+	CONSTANT(PROT_READ);
+	CONSTANT(PROT_WRITE);
+	CONSTANT(MAP_SHARED);
+	CONSTANT(MEMBARRIER_CMD_GLOBAL);
+	CONSTANT(SYS_membarrier);
+	CONSTANT(CAP_NET_ADMIN);
+	CONSTANT(CAP_SYS_PTRACE);
+	CONSTANT(CAP_SYS_ADMIN);
+	CONSTANT(CAP_PERFMON);
+	CONSTANT(CAP_BPF);
+	CONSTANT(LIBBPF_ERRNO__LIBELF);
+	CONSTANT(LIBBPF_ERRNO__FORMAT);
+	CONSTANT(LIBBPF_ERRNO__ENDIAN);
+	CONSTANT(LIBBPF_ERRNO__RELOC);
+	for (int number = 1; number < 134; number++)
+		if (strerrorname_np(number))
+			printf("errno %d %s %s\n", number, strerrorname_np(number), strerrordesc_np(number));
+	return 0;
+}
