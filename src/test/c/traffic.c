@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Makes exactly the system calls it is told to, for tests, demo and benchmark. Commands come a line each from stdin and
+ * get a reply of one line each, or they are the arguments, separated by "--":
+ *
+ *	traffic serve tcp 10.0.0.2 8080 web-1 -- serve udp 10.0.0.2 53 web-1
+ *
+ * A reply is "ok" and what was asked for, or "error" and the errno's name. The text of an address chooses the sockaddr,
+ * whatever the socket is: 10.0.0.1 is AF_INET, ::ffff:10.0.0.1 and fd00::1 are AF_INET6.
+ *
+ *	socket tcp4|tcp6|udp4|udp6|mptcp4|mptcp6    -> ok ID
+ *	bind ID ADDRESS PORT
+ *	connect ID ADDRESS PORT
+ *	disconnect ID                               connect() to AF_UNSPEC
+ *	send ID TEXT
+ *	sendto ID ADDRESS PORT TEXT
+ *	recv ID [MILLISECONDS]                      -> ok TEXT
+ *	recvfrom ID [MILLISECONDS]                  -> ok ADDRESS PORT TEXT; ETIMEDOUT if nothing came (default 2000)
+ *	getpeername ID                              -> ok ADDRESS PORT
+ *	getsockname ID                              -> ok ADDRESS PORT
+ *	close ID
+ *	serve tcp|udp ADDRESS PORT NAME             -> ok ID: answers HTTP requests, or any datagram, with NAME
+ *	request ADDRESS PORT                        -> ok NAME, by one HTTP request
+ *	load KIND ADDRESS PORT AMOUNT [THREADS]     -> ok SECONDS OUTCOME=COUNT...
+ *
+ * AMOUNT is a count (10000) or a time (5s). An outcome is "ok", an errno's name, or name:NAME for who answered. KIND:
+ *	connect        TCP connect and close, nothing sent. The close resets (SO_LINGER 0), as the ports in TIME_WAIT
+ *	               would otherwise run out within a second or two, on either side.
+ *	request        like the command: one connection each
+ *	udp            one datagram and its reply, from a new socket each
+ *	udp-connected  the same, with connect() and send()
+ *	udp-stream     the same, all from one socket a thread
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+#define NAME_SIZE 64
+#define MAX_WORDS 8
+#define MAX_NAMES 1024
+#define MAX_ERRNO 256
+#define MAX_THREADS 64
+#define REPLY_MS 2000
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+static socklen_t size_of(const union address *address)
+{
+	return address->any.sa_family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
+}
+
+static bool parse_address(const char *host, const char *port, union address *address)
+{
+	memset(address, 0, sizeof(*address));
+	if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+		address->v4.sin_family = AF_INET;
+		address->v4.sin_port = htons(atoi(port));
+		return true;
+	}
+	if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
+		address->v6.sin6_family = AF_INET6;
+		address->v6.sin6_port = htons(atoi(port));
+		return true;
+	}
+	errno = EINVAL;
+	return false;
+}
+
+static void print_address(const union address *address)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	if (address->any.sa_family == AF_INET)
+		printf(" %s %u", inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host)),
+		       ntohs(address->v4.sin_port));
+	else
+		printf(" %s %u", inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host)),
+		       ntohs(address->v6.sin6_port));
+}
+
+static bool same_address(const union address *a, const union address *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	return a->v6.sin6_port == b->v6.sin6_port && !memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 16);
+}
+
+/* A reset instead of the four-way close, so that neither side keeps the ports in TIME_WAIT. */
+static void reset_on_close(int fd)
+{
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+}
+
+/* Fails with ETIMEDOUT if nothing can be read in time. */
+static bool await_input(int fd, int milliseconds)
+{
+	struct pollfd input = {.fd = fd, .events = POLLIN};
+	int ready = poll(&input, 1, milliseconds);
+
+	if (!ready)
+		errno = ETIMEDOUT;
+	return ready > 0;
+}
+
+/* ---- Servers: one thread waits for all of them. ---- */
+
+struct server {
+	int fd;
+	bool tcp;
+	bool accepted; /* a connection, not a listener */
+	char name[NAME_SIZE];
+};
+
+static int server_poll = -1;
+static pthread_mutex_t serving = PTHREAD_MUTEX_INITIALIZER;
+static struct server *listeners[MAX_NAMES];
+static int listener_count;
+
+static bool watch(struct server *server)
+{
+	return !epoll_ctl(server_poll, EPOLL_CTL_ADD, server->fd,
+			  &(struct epoll_event){.events = EPOLLIN, .data.ptr = server});
+}
+
+static void accept_all(struct server *listener)
+{
+	int fd;
+
+	while ((fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct server *connection = malloc(sizeof(*connection));
+
+		*connection = *listener;
+		connection->fd = fd;
+		connection->accepted = true;
+		if (!watch(connection)) {
+			close(fd);
+			free(connection);
+		}
+	}
+}
+
+static void answer_request(struct server *connection)
+{
+	char request[4096], reply[256];
+
+	if (read(connection->fd, request, sizeof(request)) > 0) {
+		int size = snprintf(reply, sizeof(reply),
+				    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+				    "Connection: close\r\n\r\n%s\n",
+				    strlen(connection->name) + 1, connection->name);
+
+		send(connection->fd, reply, size, MSG_NOSIGNAL);
+	}
+	close(connection->fd);
+	free(connection);
+}
+
+static void answer_datagrams(struct server *server)
+{
+	char datagram[2048];
+	union address from;
+	socklen_t size = sizeof(from);
+
+	while (recvfrom(server->fd, datagram, sizeof(datagram), MSG_DONTWAIT, &from.any, &size) >= 0) {
+		sendto(server->fd, server->name, strlen(server->name), 0, &from.any, size);
+		size = sizeof(from);
+	}
+}
+
+static void *serve_all(void *unused)
+{
+	struct epoll_event event;
+
+	(void)unused;
+	for (;;) {
+		if (epoll_wait(server_poll, &event, 1, -1) < 1)
+			continue;
+		struct server *server = event.data.ptr;
+
+		if (server->accepted) {
+			answer_request(server);
+			continue;
+		}
+		/* A listener may be closed by a command at the same time. */
+		pthread_mutex_lock(&serving);
+		if (server->fd >= 0 && server->tcp)
+			accept_all(server);
+		else if (server->fd >= 0)
+			answer_datagrams(server);
+		pthread_mutex_unlock(&serving);
+	}
+	return NULL;
+}
+
+static int serve(const char *protocol, const union address *address, const char *name)
+{
+	bool tcp = !strcmp(protocol, "tcp");
+	int fd = socket(address->any.sa_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct server *server;
+	pthread_t thread;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	if (address->any.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
+	if (listener_count == MAX_NAMES)
+		errno = ENOSPC;
+	if (listener_count == MAX_NAMES || bind(fd, &address->any, size_of(address)) || (tcp && listen(fd, 4096))) {
+		close(fd);
+		return -1;
+	}
+	if (server_poll < 0) {
+		server_poll = epoll_create1(EPOLL_CLOEXEC);
+		pthread_create(&thread, NULL, serve_all, NULL);
+	}
+	server = calloc(1, sizeof(*server));
+	server->fd = fd;
+	server->tcp = tcp;
+	snprintf(server->name, sizeof(server->name), "%s", name);
+	listeners[listener_count++] = server;
+	watch(server);
+	return fd;
+}
+
+static int close_socket(int fd)
+{
+	int result;
+
+	pthread_mutex_lock(&serving);
+	for (int i = 0; i < listener_count; i++) {
+		if (listeners[i]->fd == fd)
+			listeners[i]->fd = -1;
+	}
+	result = close(fd);
+	pthread_mutex_unlock(&serving);
+	return result;
+}
+
+/* ---- One conversation each; 0 or an errno, and who answered. ---- */
+
+static int errno_and_close(int fd)
+{
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static int connect_once(const union address *to)
+{
+	int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno;
+	reset_on_close(fd);
+	if (connect(fd, &to->any, size_of(to)))
+		return errno_and_close(fd);
+	close(fd);
+	return 0;
+}
+
+static int request_once(const union address *to, char *name)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: traffic\r\nConnection: close\r\n\r\n";
+	int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char reply[1024], *body = NULL;
+	size_t got = 0;
+
+	if (fd < 0)
+		return errno;
+	reset_on_close(fd);
+	if (connect(fd, &to->any, size_of(to)) || send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+		return errno_and_close(fd);
+	while (!body || !strchr(body, '\n')) {
+		ssize_t size;
+
+		if (!await_input(fd, REPLY_MS) || (size = read(fd, reply + got, sizeof(reply) - 1 - got)) < 0)
+			return errno_and_close(fd);
+		if (size == 0) {
+			errno = EPIPE;
+			return errno_and_close(fd);
+		}
+		got += size;
+		reply[got] = 0;
+		body = strstr(reply, "\r\n\r\n");
+		if (body)
+			body += 4;
+	}
+	close(fd);
+	*strchr(body, '\n') = 0;
+	snprintf(name, NAME_SIZE, "%s", body);
+	return 0;
+}
+
+/* A reply from another address than was asked is EADDRNOTAVAIL here: the client would not know whom it heard. */
+static int exchange(int fd, const union address *to, bool connected, char *name)
+{
+	union address from;
+	socklen_t size = sizeof(from);
+	ssize_t got;
+
+	if (connected ? send(fd, "?", 1, 0) < 0 : sendto(fd, "?", 1, 0, &to->any, size_of(to)) < 0)
+		return errno;
+	if (!await_input(fd, REPLY_MS))
+		return errno;
+	got = recvfrom(fd, name, NAME_SIZE - 1, 0, &from.any, &size);
+	if (got < 0)
+		return errno;
+	name[got] = 0;
+	return same_address(to, &from) ? 0 : EADDRNOTAVAIL;
+}
+
+static int datagram_once(const union address *to, bool connected, char *name)
+{
+	int fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0)
+		return errno;
+	if (connected && connect(fd, &to->any, size_of(to)))
+		return errno_and_close(fd);
+	error = exchange(fd, to, connected, name);
+	close(fd);
+	return error;
+}
+
+/* ---- Load: many conversations, counted by outcome. ---- */
+
+enum kind { CONNECT, REQUEST, UDP, UDP_CONNECTED, UDP_STREAM, KINDS };
+
+static const char *const kind_names[KINDS] = {"connect", "request", "udp", "udp-connected", "udp-stream"};
+
+struct outcomes {
+	unsigned long by_errno[MAX_ERRNO];
+	unsigned long by_name[MAX_NAMES];
+	char names[MAX_NAMES][NAME_SIZE];
+	int name_count;
+};
+
+struct load {
+	enum kind kind;
+	union address to;
+	atomic_long left; /* conversations still to begin */
+	double until;     /* or, if not 0, when to stop */
+};
+
+struct loader {
+	pthread_t thread;
+	struct load *load;
+	struct outcomes outcomes;
+};
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static bool go_on(struct load *load)
+{
+	return load->until > 0 ? now() < load->until : atomic_fetch_sub(&load->left, 1) > 0;
+}
+
+static void count_name(struct outcomes *outcomes, const char *name, unsigned long times)
+{
+	int i;
+
+	for (i = 0; i < outcomes->name_count && strcmp(outcomes->names[i], name); i++)
+		;
+	if (i == MAX_NAMES)
+		return;
+	if (i == outcomes->name_count)
+		strcpy(outcomes->names[outcomes->name_count++], name);
+	outcomes->by_name[i] += times;
+}
+
+static int converse(struct load *load, int stream, char *name)
+{
+	switch (load->kind) {
+	case CONNECT:
+		return connect_once(&load->to);
+	case REQUEST:
+		return request_once(&load->to, name);
+	case UDP:
+		return datagram_once(&load->to, false, name);
+	case UDP_CONNECTED:
+		return datagram_once(&load->to, true, name);
+	default:
+		return exchange(stream, &load->to, false, name);
+	}
+}
+
+static void *run_load(void *argument)
+{
+	struct loader *loader = argument;
+	struct load *load = loader->load;
+	int stream = load->kind == UDP_STREAM ? socket(load->to.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+
+	while (go_on(load)) {
+		char name[NAME_SIZE] = "";
+		int error = converse(load, stream, name);
+
+		loader->outcomes.by_errno[error < MAX_ERRNO ? error : 0]++;
+		if (!error && name[0])
+			count_name(&loader->outcomes, name, 1);
+	}
+	if (stream >= 0)
+		close(stream);
+	return NULL;
+}
+
+static void print_load(struct load *load, int threads)
+{
+	struct loader *loaders = calloc(threads, sizeof(*loaders));
+	struct outcomes *sum = &loaders[0].outcomes;
+	double start = now();
+
+	for (int i = 0; i < threads; i++) {
+		loaders[i].load = load;
+		pthread_create(&loaders[i].thread, NULL, run_load, &loaders[i]);
+	}
+	for (int i = 0; i < threads; i++)
+		pthread_join(loaders[i].thread, NULL);
+	printf("ok %.6f", now() - start);
+	for (int i = 1; i < threads; i++) {
+		for (int error = 0; error < MAX_ERRNO; error++)
+			sum->by_errno[error] += loaders[i].outcomes.by_errno[error];
+		for (int name = 0; name < loaders[i].outcomes.name_count; name++)
+			count_name(sum, loaders[i].outcomes.names[name], loaders[i].outcomes.by_name[name]);
+	}
+	for (int error = 0; error < MAX_ERRNO; error++) {
+		if (sum->by_errno[error])
+			printf(" %s=%lu", error ? strerrorname_np(error) : "ok", sum->by_errno[error]);
+	}
+	for (int name = 0; name < sum->name_count; name++)
+		printf(" name:%s=%lu", sum->names[name], sum->by_name[name]);
+	free(loaders);
+}
+
+static bool load(char **words, int count)
+{
+	struct load load = {.kind = KINDS};
+	int threads = count > 5 ? atoi(words[5]) : 1;
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		if (!strcmp(words[1], kind_names[kind]))
+			load.kind = kind;
+	}
+	if (load.kind == KINDS || threads < 1 || threads > MAX_THREADS) {
+		errno = EINVAL;
+		return false;
+	}
+	if (!parse_address(words[2], words[3], &load.to))
+		return false;
+	if (strchr(words[4], 's'))
+		load.until = now() + atof(words[4]);
+	else
+		load.left = atol(words[4]);
+	print_load(&load, threads);
+	return true;
+}
+
+/* ---- Commands ---- */
+
+static int open_socket(const char *kind)
+{
+	bool v6 = strchr(kind, '6');
+	int protocol = !strncmp(kind, "mptcp", 5) ? IPPROTO_MPTCP : 0;
+
+	return socket(v6 ? AF_INET6 : AF_INET, (strstr(kind, "udp") ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, protocol);
+}
+
+static bool print_name(int fd, int (*name)(int, struct sockaddr *, socklen_t *))
+{
+	union address address;
+	socklen_t size = sizeof(address);
+
+	if (name(fd, &address.any, &size))
+		return false;
+	printf("ok");
+	print_address(&address);
+	return true;
+}
+
+static bool print_received(int fd, const char *milliseconds, bool with_source)
+{
+	union address from = {.any.sa_family = AF_UNSPEC};
+	socklen_t size = sizeof(from);
+	char text[2048];
+	ssize_t got;
+
+	if (!await_input(fd, milliseconds ? atoi(milliseconds) : REPLY_MS))
+		return false;
+	got = recvfrom(fd, text, sizeof(text), 0, with_source ? &from.any : NULL, with_source ? &size : NULL);
+	if (got < 0)
+		return false;
+	printf("ok");
+	if (with_source)
+		print_address(&from);
+	printf(" %.*s", (int)got, text);
+	return true;
+}
+
+static bool print_id(int fd)
+{
+	if (fd >= 0)
+		printf("ok %d", fd);
+	return fd >= 0;
+}
+
+static bool print_ok(long result)
+{
+	if (result >= 0)
+		printf("ok");
+	return result >= 0;
+}
+
+static bool print_request(const union address *to)
+{
+	char name[NAME_SIZE];
+
+	errno = request_once(to, name);
+	if (!errno)
+		printf("ok %s", name);
+	return !errno;
+}
+
+static bool disconnect(int fd)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	return print_ok(connect(fd, &nobody, sizeof(nobody)));
+}
+
+/* Prints the reply without its end, or returns false with errno set. */
+static bool run(char **words, int count)
+{
+	const char *command = words[0];
+	int id = count > 1 ? atoi(words[1]) : -1;
+	union address address;
+
+#define IS(text, least) (!strcmp(command, text) && count > (least))
+	if (IS("socket", 1))
+		return print_id(open_socket(words[1]));
+	if (IS("close", 1))
+		return print_ok(close_socket(id));
+	if (IS("disconnect", 1))
+		return disconnect(id);
+	if (IS("send", 2))
+		return print_ok(send(id, words[2], strlen(words[2]), MSG_NOSIGNAL));
+	if (IS("recv", 1))
+		return print_received(id, words[2], false);
+	if (IS("recvfrom", 1))
+		return print_received(id, words[2], true);
+	if (IS("getpeername", 1))
+		return print_name(id, getpeername);
+	if (IS("getsockname", 1))
+		return print_name(id, getsockname);
+	if (IS("load", 4))
+		return load(words, count);
+	if (IS("bind", 3))
+		return parse_address(words[2], words[3], &address) &&
+		       print_ok(bind(id, &address.any, size_of(&address)));
+	if (IS("connect", 3))
+		return parse_address(words[2], words[3], &address) &&
+		       print_ok(connect(id, &address.any, size_of(&address)));
+	if (IS("sendto", 4))
+		return parse_address(words[2], words[3], &address) &&
+		       print_ok(sendto(id, words[4], strlen(words[4]), 0, &address.any, size_of(&address)));
+	if (IS("serve", 4))
+		return parse_address(words[2], words[3], &address) &&
+		       print_id(serve(words[1], &address, words[4]));
+	if (IS("request", 2))
+		return parse_address(words[1], words[2], &address) && print_request(&address);
+#undef IS
+	errno = EINVAL;
+	return false;
+}
+
+static bool reply_to(char **words, int count)
+{
+	bool done;
+
+	errno = 0;
+	words[count] = NULL;
+	done = run(words, count);
+	if (!done)
+		printf("error %s", strerrorname_np(errno));
+	putchar('\n');
+	fflush(stdout);
+	return done;
+}
+
+static int run_arguments(char **arguments)
+{
+	bool serving_on = false;
+
+	while (*arguments) {
+		char *words[MAX_WORDS + 1];
+		int count = 0;
+
+		while (*arguments && strcmp(*arguments, "--")) {
+			if (count < MAX_WORDS)
+				words[count++] = *arguments;
+			arguments++;
+		}
+		if (*arguments)
+			arguments++;
+		if (!count)
+			continue;
+		if (!reply_to(words, count))
+			return 1;
+		serving_on |= !strcmp(words[0], "serve");
+	}
+	while (serving_on)
+		pause();
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char line[4096];
+
+	if (argc > 1)
+		return run_arguments(argv + 1);
+	while (fgets(line, sizeof(line), stdin)) {
+		char *words[MAX_WORDS + 1], *rest = NULL;
+		int count = 0;
+
+		for (char *word = strtok_r(line, " \n", &rest); word && count < MAX_WORDS;
+		     word = strtok_r(NULL, " \n", &rest))
+			words[count++] = word;
+		if (count)
+			reply_to(words, count);
+	}
+	return 0;
+}
