@@ -1,0 +1,4 @@
+package io.shunt.testbed;
+
+/** What recvfrom() gave. */
+public record Datagram(Peer from, String text) {}
