@@ -1,0 +1,339 @@
+package io.shunt.source;
+
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.NodeAddress;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.ServicePort;
+import io.fabric8.kubernetes.api.model.ServiceSpec;
+import io.fabric8.kubernetes.api.model.discovery.v1.EndpointConditions;
+import io.fabric8.kubernetes.api.model.discovery.v1.EndpointPort;
+import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Node;
+import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Service;
+import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
+import io.shunt.net.Protocol;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * API objects to cluster records. An object that the API server would refuse is refused as a whole; what kube-proxy
+ * 1.36 skips is not served (pkg/proxy/util/utils.go, pkg/proxy/endpointslicecache.go). Strings that many objects share
+ * are interned.
+ */
+final class Conversion {
+    static final String SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name";
+    static final String HEADLESS = "service.kubernetes.io/headless";
+    static final String SERVICE_NAME = "kubernetes.io/service-name";
+
+    private static final String TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
+    private static final String LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler";
+    private static final String IP_CURE =
+            "write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as ::ffff:a.b.c.d";
+    private static final String FAMILIES = "write IPv4 or IPv6";
+    private static final int MAX_PORT = 65535;
+
+    private Conversion() {}
+
+    static Converted<Service> service(io.fabric8.kubernetes.api.model.Service raw) throws InvalidObjectException {
+        ObjectName name = name(raw);
+        if (labels(raw).containsKey(SERVICE_PROXY_NAME)) {
+            return Converted.notServed(name, "another proxy's, by its label " + SERVICE_PROXY_NAME);
+        }
+        ServiceSpec spec = raw.getSpec();
+        if (spec == null) {
+            throw new InvalidObjectException("spec", "is missing", "write the Service's spec");
+        }
+        if ("ExternalName".equals(spec.getType())) {
+            return Converted.notServed(name, "of type ExternalName");
+        }
+        if ("None".equals(spec.getClusterIP())) {
+            return Converted.notServed(name, "headless");
+        }
+        if (orEmpty(spec.getClusterIP()).isEmpty()
+                && orEmpty(spec.getClusterIPs()).isEmpty()) {
+            return Converted.notServed(name, "without spec.clusterIP");
+        }
+        return Converted.served(name, new Service(name, clusterIps(spec), servicePorts(orEmpty(spec.getPorts()))));
+    }
+
+    private static List<Address> clusterIps(ServiceSpec spec) throws InvalidObjectException {
+        List<String> texts = orEmpty(spec.getClusterIPs());
+        String first = orEmpty(spec.getClusterIP());
+        if (texts.isEmpty()) {
+            return List.of(address("spec.clusterIP", first));
+        }
+        if (!first.isEmpty() && !first.equals(texts.getFirst())) {
+            throw new InvalidObjectException(
+                    "spec.clusterIPs[0]", texts.getFirst() + " is not spec.clusterIP, " + first, "make them equal");
+        }
+        List<String> families = orEmpty(spec.getIpFamilies());
+        List<Address> addresses = new ArrayList<>(texts.size());
+        for (int i = 0; i < texts.size(); i++) {
+            String field = "spec.clusterIPs[" + i + "]";
+            Address address = address(field, texts.get(i));
+            if (i < families.size() && !address.family().label().equals(families.get(i))) {
+                throw new InvalidObjectException(
+                        field,
+                        address + " is not of the family that spec.ipFamilies[" + i + "] says, " + families.get(i),
+                        "write an address of that family, or the address's family");
+            }
+            if (addresses.stream().anyMatch(other -> other.family() == address.family())) {
+                throw new InvalidObjectException(
+                        field, address + " is a second address of one family", "write at most one a family");
+            }
+            addresses.add(address);
+        }
+        return addresses;
+    }
+
+    private static List<Service.Port> servicePorts(List<ServicePort> raw) throws InvalidObjectException {
+        if (raw.isEmpty()) {
+            throw new InvalidObjectException("spec.ports", "is empty", "write at least one port");
+        }
+        List<Service.Port> ports = new ArrayList<>(raw.size());
+        Set<Object> seen = HashSet.newHashSet(2 * raw.size());
+        for (int i = 0; i < raw.size(); i++) {
+            String field = "spec.ports[" + i + "]";
+            ServicePort port = present(field, raw.get(i));
+            Protocol protocol = protocol(field + ".protocol", port.getProtocol());
+            String name = orEmpty(port.getName()).intern();
+            int number = port(field + ".port", port.getPort());
+            if (!seen.add(new PortName(name, protocol))) {
+                throw duplicateName(field, name, protocol);
+            }
+            if (!seen.add(new PortNumber(number, protocol))) {
+                throw new InvalidObjectException(
+                        field + ".port",
+                        number + "/" + protocol + " is there already",
+                        "give each port a number and protocol of its own");
+            }
+            ports.add(new Service.Port(name, protocol, number));
+        }
+        return ports;
+    }
+
+    static Converted<EndpointSlice> slice(io.fabric8.kubernetes.api.model.discovery.v1.EndpointSlice raw)
+            throws InvalidObjectException {
+        ObjectName name = name(raw);
+        Map<String, String> labels = labels(raw);
+        if (labels.containsKey(HEADLESS)) {
+            return Converted.notServed(name, "a headless Service's");
+        }
+        String service = labels.get(SERVICE_NAME);
+        if (service == null || service.isEmpty()) {
+            return Converted.notServed(name, "without label " + SERVICE_NAME);
+        }
+        IpFamily family;
+        switch (orEmpty(raw.getAddressType())) {
+            case "IPv4" -> family = IpFamily.IPV4;
+            case "IPv6" -> family = IpFamily.IPV6;
+            case "FQDN" -> {
+                return Converted.notServed(name, "of addressType FQDN");
+            }
+            case "" -> throw new InvalidObjectException("addressType", "is missing", FAMILIES);
+            default ->
+                throw new InvalidObjectException("addressType", quoted(raw.getAddressType()) + " is unknown", FAMILIES);
+        }
+        return Converted.served(
+                name,
+                new EndpointSlice(
+                        name,
+                        new ObjectName(name.namespace(), service),
+                        family,
+                        slicePorts(orEmpty(raw.getPorts())),
+                        endpoints(orEmpty(raw.getEndpoints()), family),
+                        triggered(raw.getMetadata())));
+    }
+
+    private static List<EndpointSlice.Port> slicePorts(List<EndpointPort> raw) throws InvalidObjectException {
+        List<EndpointSlice.Port> ports = new ArrayList<>(raw.size());
+        Set<PortName> seen = HashSet.newHashSet(raw.size());
+        for (int i = 0; i < raw.size(); i++) {
+            String field = "ports[" + i + "]";
+            EndpointPort port = present(field, raw.get(i));
+            Protocol protocol = protocol(field + ".protocol", port.getProtocol());
+            String name = orEmpty(port.getName()).intern();
+            if (!seen.add(new PortName(name, protocol))) {
+                throw duplicateName(field, name, protocol);
+            }
+            if (port.getPort() != null && port.getPort() != 0) {
+                ports.add(new EndpointSlice.Port(name, protocol, port(field + ".port", port.getPort())));
+            }
+        }
+        return ports;
+    }
+
+    private static List<EndpointSlice.Endpoint> endpoints(
+            List<io.fabric8.kubernetes.api.model.discovery.v1.Endpoint> raw, IpFamily family)
+            throws InvalidObjectException {
+        List<EndpointSlice.Endpoint> endpoints = new ArrayList<>(raw.size());
+        for (int i = 0; i < raw.size(); i++) {
+            String field = "endpoints[" + i + "]";
+            var endpoint = present(field, raw.get(i));
+            EndpointConditions conditions = endpoint.getConditions();
+            String node = endpoint.getNodeName();
+            endpoints.add(new EndpointSlice.Endpoint(
+                    firstAddress(field + ".addresses", orEmpty(endpoint.getAddresses()), family),
+                    conditions == null || !Boolean.FALSE.equals(conditions.getReady()),
+                    conditions == null || !Boolean.FALSE.equals(conditions.getServing()),
+                    conditions != null && Boolean.TRUE.equals(conditions.getTerminating()),
+                    node == null ? null : node.intern()));
+        }
+        return endpoints;
+    }
+
+    /** Only the first is used, but all have to be right. */
+    private static Address firstAddress(String field, List<String> texts, IpFamily family)
+            throws InvalidObjectException {
+        Address first = null;
+        for (int i = 0; i < texts.size(); i++) {
+            Address address = Address.parse(orEmpty(texts.get(i))).orElse(null);
+            if (address == null || address.isUnspecified() || address.family() != family) {
+                throw wrongAddress(field + "[" + i + "]", orEmpty(texts.get(i)), family);
+            }
+            first = first == null ? address : first;
+        }
+        if (first == null) {
+            throw new InvalidObjectException(field, "is empty", "write the endpoint's address, or leave it out");
+        }
+        return first;
+    }
+
+    private static InvalidObjectException wrongAddress(String field, String text, IpFamily family)
+            throws InvalidObjectException {
+        Address address = address(field, text);
+        return new InvalidObjectException(
+                field,
+                address + " is an " + address.family().label() + " address in a slice of addressType " + family.label(),
+                "move it to a slice of addressType " + address.family().label());
+    }
+
+    /** When the change that a slice reports happened; kube-proxy ignores a time it cannot read, and so do we. */
+    private static @Nullable Instant triggered(ObjectMeta metadata) {
+        Map<String, String> annotations = metadata.getAnnotations();
+        String time = annotations == null ? null : annotations.get(TRIGGER_TIME);
+        if (time == null) {
+            return null;
+        }
+        try {
+            return OffsetDateTime.parse(time).toInstant();
+        } catch (DateTimeParseException e) {
+            return null;
+        }
+    }
+
+    static Node node(io.fabric8.kubernetes.api.model.Node raw) throws InvalidObjectException {
+        List<Address> addresses = new ArrayList<>();
+        List<NodeAddress> listed =
+                raw.getStatus() == null ? List.of() : orEmpty(raw.getStatus().getAddresses());
+        for (int i = 0; i < listed.size(); i++) {
+            String field = "status.addresses[" + i + "]";
+            NodeAddress address = present(field, listed.get(i));
+            if ("InternalIP".equals(address.getType()) || "ExternalIP".equals(address.getType())) {
+                addresses.add(address(field + ".address", orEmpty(address.getAddress())));
+            }
+        }
+        boolean tainted = raw.getSpec() != null
+                && orEmpty(raw.getSpec().getTaints()).stream()
+                        .anyMatch(taint -> taint != null && LEAVING_TAINT.equals(taint.getKey()));
+        return new Node(
+                metadataName(raw.getMetadata()),
+                addresses,
+                labels(raw),
+                tainted || raw.getMetadata().getDeletionTimestamp() != null);
+    }
+
+    /** An object's name; one that names no namespace is in {@code default}, as kubectl has it. */
+    static ObjectName name(HasMetadata raw) throws InvalidObjectException {
+        String name = metadataName(raw.getMetadata());
+        String namespace = orEmpty(raw.getMetadata().getNamespace());
+        return new ObjectName(namespace.isEmpty() ? "default" : namespace.intern(), name);
+    }
+
+    private static String metadataName(@Nullable ObjectMeta metadata) throws InvalidObjectException {
+        if (metadata == null || orEmpty(metadata.getName()).isEmpty()) {
+            throw new InvalidObjectException("metadata.name", "is missing", "give the object a name");
+        }
+        return metadata.getName();
+    }
+
+    private static Map<String, String> labels(HasMetadata raw) {
+        Map<String, String> labels = raw.getMetadata().getLabels();
+        if (labels == null || labels.isEmpty()) {
+            return Map.of();
+        }
+        labels.replaceAll((key, value) -> orEmpty(value));
+        return labels;
+    }
+
+    private static Address address(String field, String text) throws InvalidObjectException {
+        Optional<Address> address = Address.parse(text);
+        if (address.isEmpty()) {
+            throw new InvalidObjectException(field, quoted(text) + " is no IP address", IP_CURE);
+        }
+        if (address.get().isUnspecified()) {
+            throw new InvalidObjectException(field, text + " stands for every address", "write one address");
+        }
+        return address.get();
+    }
+
+    private static int port(String field, @Nullable Integer port) throws InvalidObjectException {
+        if (port == null) {
+            throw new InvalidObjectException(field, "is missing", "write a port from 1 to " + MAX_PORT);
+        }
+        if (port < 1 || port > MAX_PORT) {
+            throw new InvalidObjectException(field, port + " is no port", "write a port from 1 to " + MAX_PORT);
+        }
+        return port;
+    }
+
+    private static Protocol protocol(String field, @Nullable String name) throws InvalidObjectException {
+        if (name == null || name.isEmpty()) {
+            return Protocol.TCP;
+        }
+        return Protocol.ofName(name)
+                .orElseThrow(() -> new InvalidObjectException(
+                        field, quoted(name) + " is no protocol that a Service can have", "write TCP, UDP or SCTP"));
+    }
+
+    private static InvalidObjectException duplicateName(String field, String name, Protocol protocol) {
+        return new InvalidObjectException(
+                field + ".name",
+                (name.isEmpty() ? "a nameless " + protocol + " port" : quoted(name) + "/" + protocol)
+                        + " is there already",
+                "give each port a name of its own");
+    }
+
+    private static <T> T present(String field, @Nullable T element) throws InvalidObjectException {
+        if (element == null) {
+            throw new InvalidObjectException(field, "is empty", "write it, or leave it out");
+        }
+        return element;
+    }
+
+    private static String orEmpty(@Nullable String text) {
+        return text == null ? "" : text;
+    }
+
+    private static <T> List<T> orEmpty(@Nullable List<T> list) {
+        return list == null ? List.of() : list;
+    }
+
+    private static String quoted(String text) {
+        return '"' + text + '"';
+    }
+
+    private record PortName(String name, Protocol protocol) {}
+
+    private record PortNumber(int number, Protocol protocol) {}
+}

@@ -1,0 +1,91 @@
+package io.shunt.source;
+
+import io.shunt.cluster.Change;
+import io.shunt.cluster.ChangeSink;
+import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Node;
+import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Service;
+import io.shunt.source.SourceCounters.Kind;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a source has told, so that it tells only real differences. Its lock makes the sink hear one change at a time.
+ * It keeps references to the records that the sink was given, no copies.
+ */
+final class Ledger {
+    private final Map<ObjectName, Service> services = new HashMap<>();
+    private final Map<ObjectName, EndpointSlice> slices = new HashMap<>();
+    private final SourceCounters counters;
+    private @Nullable Node node;
+    private @Nullable ChangeSink sink;
+    private @Nullable Instant lastTold;
+    private boolean listed;
+
+    Ledger(SourceCounters counters) {
+        this.counters = counters;
+    }
+
+    /** From now on {@code sink} is told. */
+    synchronized void open(ChangeSink sink) {
+        if (this.sink != null) {
+            throw new IllegalStateException("a source starts only once");
+        }
+        this.sink = sink;
+    }
+
+    /** From now on nobody is told. */
+    synchronized void close() {
+        sink = change -> {};
+    }
+
+    synchronized void service(ObjectName name, @Nullable Service service) {
+        if (differs(services, name, service)) {
+            tell(Kind.SERVICE, service == null, new Change.ServiceChange(name, service));
+        }
+    }
+
+    synchronized void slice(ObjectName name, @Nullable EndpointSlice slice) {
+        if (differs(slices, name, slice)) {
+            tell(Kind.ENDPOINT_SLICE, slice == null, new Change.SliceChange(name, slice));
+        }
+    }
+
+    synchronized void node(@Nullable Node node) {
+        if (!Objects.equals(this.node, node)) {
+            this.node = node;
+            tell(Kind.NODE, node == null, new Change.NodeChange(node));
+        }
+    }
+
+    /** Tells that everything has been told; only the first call does. */
+    synchronized void listed() {
+        if (!listed && sink != null) {
+            listed = true;
+            sink.accept(new Change.Listed());
+        }
+    }
+
+    private static <T> boolean differs(Map<ObjectName, T> told, ObjectName name, @Nullable T now) {
+        T before = now == null ? told.remove(name) : told.put(name, now);
+        return !Objects.equals(before, now);
+    }
+
+    private void tell(Kind kind, boolean gone, Change change) {
+        counters.told(kind, gone);
+        lastTold = Instant.now();
+        if (sink != null) {
+            sink.accept(change);
+        }
+    }
+
+    /** The status of a source of that {@code kind}; it last heard something at {@code lastEvent} or told something. */
+    synchronized SourceStatus status(String kind, String description, @Nullable Instant lastEvent, Problems problems) {
+        Instant last = lastEvent == null || (lastTold != null && lastTold.isAfter(lastEvent)) ? lastTold : lastEvent;
+        return new SourceStatus(kind, description, listed, last, services.size(), slices.size(), problems.now());
+    }
+}

@@ -1,0 +1,27 @@
+package io.shunt.source;
+
+import io.shunt.cluster.ChangeSink;
+
+/**
+ * Where Services, EndpointSlices and this Node come from. Bad input never ends a source: it keeps what it last told,
+ * shows a {@link Problem}, and goes on trying until it is closed.
+ */
+public interface Source extends AutoCloseable {
+    /**
+     * Starts telling, from threads of its own, and returns at once. Everything that exists is told first, then
+     * {@link io.shunt.cluster.Change.Listed} once, then what changes. Only real differences are told.
+     *
+     * @throws IllegalStateException if it was started before
+     */
+    void start(ChangeSink sink);
+
+    /** How it stands now. Callable from any thread, also before the start and after the end. */
+    SourceStatus status();
+
+    /** What it has counted since it was made; the same object at every call. */
+    SourceCounters counters();
+
+    /** Ends it. When this returns nothing more is told; calling it again does nothing. */
+    @Override
+    void close();
+}

@@ -1,0 +1,30 @@
+package io.shunt.source;
+
+import java.time.Instant;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a source stands.
+ *
+ * @param kind {@code kubernetes} or {@code file}
+ * @param description the API server's URL or the directory
+ * @param listed whether everything that existed at the start has been told
+ * @param lastEvent when it last heard from where it looks: a change, or from an API server also a bookmark; null if
+ *     never
+ * @param services how many Services it has told and not taken back
+ * @param endpointSlices how many EndpointSlices it has told and not taken back
+ * @param problems what is wrong now, in the order of {@link Problem#toString}
+ */
+public record SourceStatus(
+        String kind,
+        String description,
+        boolean listed,
+        @Nullable Instant lastEvent,
+        int services,
+        int endpointSlices,
+        List<Problem> problems) {
+    public SourceStatus {
+        problems = List.copyOf(problems);
+    }
+}
