@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * used again only after a grace period. A crash between any two writes leaves nothing but garbage, which the next
  * process finds while it adopts.
  *
- * <p>If a write fails, the service keeps what it had and the neighbours are untouched; {@link #put} may be called again.
+ * <p>If a write fails, the neighbours are untouched, and {@link #put} may be called again.
  */
 public final class Datapath {
     private static final String BACKENDS_FLAG = "--max-backends";
@@ -81,38 +81,85 @@ public final class Datapath {
     }
 
     /**
-     * Programs {@code wanted} in place of what was programmed under its name.
+     * What became of one virtual service.
      *
-     * @return its service id, which it keeps until it is removed
-     * @throws TableFullException if a map has no room for it
-     * @throws FrontendTakenException if one of its frontends belongs to another virtual service
+     * @param serviceId its id, which it keeps until it is removed; -1 if it has none yet
+     * @param failure null if the kernel has it as wanted; otherwise a {@link TableFullException}, a
+     *     {@link FrontendTakenException} or what the kernel said, and the kernel has what it had before or part of both
      */
-    public int put(VirtualService wanted) {
-        refuseTakenFrontends(wanted);
+    public record Outcome(int serviceId, @Nullable RuntimeException failure) {}
+
+    /**
+     * Programs virtual services that change together, each in place of what was programmed under its name, and takes
+     * out those that are not wanted any more. A frontend that goes over from one of them to another is never missing in
+     * between. One that fails does not keep the others back.
+     *
+     * @param obsolete names of virtual services to take out; those that do not exist are ignored
+     * @return what became of each of {@code group}, in its order
+     */
+    public List<Outcome> put(List<VirtualService> group, Set<String> obsolete) {
+        Set<String> family = new HashSet<>(obsolete);
+        group.forEach(service -> family.add(service.name()));
+        List<Outcome> outcomes = new ArrayList<>(group.size());
+        for (VirtualService wanted : group) {
+            outcomes.add(attempt(wanted, () -> add(wanted, family)));
+        }
+        for (int i = 0; i < group.size(); i++) {
+            VirtualService wanted = group.get(i);
+            if (outcomes.get(i).failure() == null) {
+                outcomes.set(i, attempt(wanted, () -> removeUnwantedFrontends(wanted)));
+            }
+        }
+        for (String name : obsolete) {
+            remove(name);
+        }
+        publishUse();
+        return outcomes;
+    }
+
+    private Outcome attempt(VirtualService wanted, Runnable writes) {
+        RuntimeException failure = null;
+        try {
+            writes.run();
+        } catch (RuntimeException e) {
+            failure = e;
+        }
+        Entry entry = entries.get(wanted.name());
+        return new Outcome(entry == null ? -1 : entry.serviceId, failure);
+    }
+
+    private void add(VirtualService wanted, Set<String> family) {
+        refuseTakenFrontends(wanted, family);
         Entry entry = entries.get(wanted.name());
         if (entry == null) {
             entry = claim(wanted);
         }
         if (entry == null) {
-            entry = new Entry(serviceIds.take(), wanted.name());
-            try {
-                maps.putStats(entry.serviceId);
-            } catch (RuntimeException e) {
-                serviceIds.release(entry.serviceId);
-                throw e;
-            }
-            entries.put(wanted.name(), entry);
+            entry = create(wanted.name());
         }
         putBackends(entry, wanted.backends());
-        putFrontends(entry, wanted.frontends());
-        publishUse();
-        return entry.serviceId;
+        addFrontends(entry, wanted.frontends());
     }
 
-    private void refuseTakenFrontends(VirtualService wanted) {
+    private Entry create(String name) {
+        Entry entry = new Entry(serviceIds.take(), name);
+        try {
+            maps.putStats(entry.serviceId);
+        } catch (RuntimeException e) {
+            serviceIds.release(entry.serviceId);
+            throw e;
+        }
+        entries.put(name, entry);
+        return entry;
+    }
+
+    private void refuseTakenFrontends(VirtualService wanted, Set<String> family) {
         for (Frontend frontend : wanted.frontends()) {
             Entry owner = owners.get(frontend);
-            if (owner != null && !owner.name.equals(wanted.name()) && !adopted.contains(owner)) {
+            if (owner != null
+                    && !owner.name.equals(wanted.name())
+                    && !family.contains(owner.name)
+                    && !adopted.contains(owner)) {
                 throw new FrontendTakenException(frontend, owner.name);
             }
         }
@@ -200,7 +247,7 @@ public final class Datapath {
         backendIds.release(backendId);
     }
 
-    private void putFrontends(Entry entry, List<Frontend> wanted) {
+    private void addFrontends(Entry entry, List<Frontend> wanted) {
         for (Frontend frontend : wanted) {
             if (entry.frontends.contains(frontend)) {
                 continue;
@@ -212,8 +259,12 @@ public final class Datapath {
             }
             entry.frontends.add(frontend);
         }
-        if (entry.frontends.size() > wanted.size()) {
-            removeFrontends(entry, Set.copyOf(wanted));
+    }
+
+    private void removeUnwantedFrontends(VirtualService wanted) {
+        Entry entry = entries.get(wanted.name());
+        if (entry != null && entry.frontends.size() > wanted.frontends().size()) {
+            removeFrontends(entry, Set.copyOf(wanted.frontends()));
         }
     }
 
@@ -228,8 +279,7 @@ public final class Datapath {
         }
     }
 
-    /** Takes the virtual service of that name out of the kernel; does nothing if there is none. */
-    public void remove(String name) {
+    private void remove(String name) {
         Entry entry = entries.get(name);
         if (entry != null) {
             remove(entry);

@@ -39,6 +39,18 @@ class DatapathTest {
         }
     }
 
+    private int put(VirtualService service) {
+        Datapath.Outcome outcome = datapath.put(List.of(service), Set.of()).getFirst();
+        if (outcome.failure() != null) {
+            throw outcome.failure();
+        }
+        return outcome.serviceId();
+    }
+
+    private void remove(String name) {
+        datapath.put(List.of(), Set.of(name));
+    }
+
     private static Frontend frontend(int n) {
         return new Frontend(Address.of("10.96.0." + n), 80, Protocol.TCP);
     }
@@ -62,14 +74,14 @@ class DatapathTest {
 
     @Test
     void put_newService_leadsToItsBackends() {
-        datapath.put(service("a", 1, 1, 2));
+        put(service("a", 1, 1, 2));
 
         assertThat(maps.choices(frontend(1))).containsExactly(backend(1), backend(2));
     }
 
     @Test
     void put_withoutBackends_keepsTheFrontendSoThatClientsAreRefused() {
-        datapath.put(service("a", 1));
+        put(service("a", 1));
 
         assertThat(maps.frontends).containsKey(frontend(1));
         assertThat(maps.choices(frontend(1))).isEmpty();
@@ -77,23 +89,23 @@ class DatapathTest {
 
     @Test
     void put_sameAgain_writesNothing() {
-        datapath.put(service("a", 1, 1, 2));
+        put(service("a", 1, 1, 2));
         maps.beforeWrite = () -> {
             throw new AssertionError("a write without a change");
         };
 
-        datapath.put(service("a", 1, 1, 2));
+        put(service("a", 1, 1, 2));
 
         assertThat(maps.choices(frontend(1))).hasSize(2);
     }
 
     @Test
     void put_backendStarts_draining_leavesTheRunAndKeepsItsId() {
-        int id = datapath.put(service("a", 1, 1, 2));
+        int id = put(service("a", 1, 1, 2));
         int backendId = maps.slot(maps.setBase(id));
         Backend draining = new Backend(backend(1).address(), 8080, Backend.State.DRAINING);
 
-        datapath.put(new VirtualService("a", List.of(frontend(1)), List.of(draining, backend(2))));
+        put(new VirtualService("a", List.of(frontend(1)), List.of(draining, backend(2))));
 
         assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
         assertThat(maps.isBackendGone(backendId)).isFalse();
@@ -102,17 +114,17 @@ class DatapathTest {
 
     @Test
     void put_backendLeavesAndReturns_hasAnotherGeneration() {
-        int id = datapath.put(service("a", 1, 1));
+        int id = put(service("a", 1, 1));
         int first = maps.slot(maps.setBase(id));
         int generation = maps.backendGeneration(first);
-        datapath.put(service("a", 1));
+        put(service("a", 1));
         endGracePeriod();
         for (int i = 0; i < maps.maxBackends(); i++) {
-            datapath.put(service("a", 1, 1));
+            put(service("a", 1, 1));
             if (maps.slot(maps.setBase(id)) == first) {
                 break;
             }
-            datapath.put(service("a", 1));
+            put(service("a", 1));
             endGracePeriod();
         }
 
@@ -122,51 +134,78 @@ class DatapathTest {
 
     @Test
     void put_frontendOfAnother_isRefusedUntilThatLeaves() {
-        datapath.put(service("a", 1, 1));
+        put(service("a", 1, 1));
 
-        assertThatThrownBy(() -> datapath.put(service("b", 1, 2)))
+        assertThatThrownBy(() -> put(service("b", 1, 2)))
                 .isInstanceOf(FrontendTakenException.class)
                 .hasMessageContaining("10.96.0.1:80/TCP already belongs to a");
         assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
 
-        datapath.remove("a");
-        datapath.put(service("b", 1, 2));
+        remove("a");
+        put(service("b", 1, 2));
         assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
     }
 
     @Test
-    void put_moreBackendsThanFit_keepsTheOldOnesAndItsNeighbours() {
-        datapath.put(service("a", 1, 1));
-        datapath.put(service("b", 2, 2));
-        Integer[] many = IntStream.range(0, 250).boxed().toArray(Integer[]::new);
-        datapath.put(service("c", 3, many));
+    void put_frontendsSwapWithinAFamily_areNeverMissing() {
+        put(service("a", 1, 1));
+        put(service("b", 2, 2));
+        maps.beforeWrite = () -> assertThat(maps.frontends).containsKeys(frontend(1), frontend(2));
 
-        assertThatThrownBy(() -> datapath.put(service("a", 1, many)))
+        datapath.put(List.of(service("a", 2, 1), service("b", 1, 2)), Set.of());
+
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
+        assertThat(maps.choices(frontend(2))).containsExactly(backend(1));
+    }
+
+    @Test
+    void put_frontendMovesToARenamedService_isNeverMissing() {
+        put(service("a:http", 1, 1));
+        maps.beforeWrite = () -> {
+            assertThat(maps.frontends).containsKey(frontend(1));
+            assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        };
+
+        datapath.put(List.of(service("a:web", 1, 1)), Set.of("a:http"));
+        endGracePeriod();
+
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        assertThat(datapath.services()).isEqualTo(1);
+    }
+
+    @Test
+    void put_moreBackendsThanFit_keepsTheOldOnesAndItsNeighbours() {
+        put(service("a", 1, 1));
+        put(service("b", 2, 2));
+        Integer[] many = IntStream.range(0, 250).boxed().toArray(Integer[]::new);
+        put(service("c", 3, many));
+
+        assertThatThrownBy(() -> put(service("a", 1, many)))
                 .isInstanceOf(TableFullException.class)
                 .hasMessageContaining("backends")
                 .hasMessageContaining("--max-backends");
 
         assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
         assertThat(maps.choices(frontend(2))).containsExactly(backend(2));
-        datapath.remove("c");
+        remove("c");
         endGracePeriod();
-        datapath.put(service("a", 1, many));
+        put(service("a", 1, many));
         assertThat(maps.choices(frontend(1))).hasSize(250);
     }
 
     @Test
     void put_moreServicesThanFit_namesTheFlag() {
-        IntStream.rangeClosed(1, 63).forEach(n -> datapath.put(service("s" + n, n, 1)));
+        IntStream.rangeClosed(1, 63).forEach(n -> put(service("s" + n, n, 1)));
 
-        assertThatThrownBy(() -> datapath.put(service("s64", 64, 1)))
+        assertThatThrownBy(() -> put(service("s64", 64, 1)))
                 .isInstanceOf(TableFullException.class)
                 .hasMessageContaining("--max-services");
     }
 
     @Test
     void remove_lastUse_givesEverythingBackAfterTheGracePeriod() {
-        datapath.put(service("a", 1, 1, 2));
-        datapath.remove("a");
+        put(service("a", 1, 1, 2));
+        remove("a");
         assertThat(maps.frontends).isEmpty();
 
         endGracePeriod();
@@ -185,8 +224,8 @@ class DatapathTest {
 
     @Test
     void adopt_claimsByFrontend_keepsIdsAndWritesNothing() {
-        int a = datapath.put(service("a", 1, 1, 2));
-        datapath.put(service("b", 2, 3));
+        int a = put(service("a", 1, 1, 2));
+        put(service("b", 2, 3));
 
         datapath = new Datapath(maps, waiting::add);
         assertThat(datapath.unclaimed()).isEqualTo(2);
@@ -194,7 +233,7 @@ class DatapathTest {
             throw new AssertionError("a write without a change");
         };
 
-        assertThat(datapath.put(service("a", 1, 1, 2))).isEqualTo(a);
+        assertThat(put(service("a", 1, 1, 2))).isEqualTo(a);
         maps.beforeWrite = () -> {};
         assertThat(datapath.removeUnclaimed()).isEqualTo(1);
         assertThat(maps.frontends).containsOnlyKeys(frontend(1));
@@ -283,12 +322,12 @@ class DatapathTest {
                         .frontends()
                         .forEach(f -> allowed.computeIfAbsent(f, x -> new LinkedHashSet<>())
                                 .add(List.of()));
-                datapath.remove(name);
+                remove(name);
                 wanted.remove(name);
             } else {
                 VirtualService service = next(name);
                 expect(name, service);
-                datapath.put(service);
+                put(service);
             }
             settle();
             if (random.nextInt(4) == 0) {
@@ -357,7 +396,7 @@ class DatapathTest {
             }
             maps.beforeWrite = () -> {};
             datapath = new Datapath(maps, waiting::add);
-            world.wanted.values().forEach(datapath::put);
+            world.wanted.values().forEach(this::put);
             datapath.removeUnclaimed();
             world.settle();
             world.checkAll();
@@ -387,8 +426,8 @@ class DatapathTest {
             maps.beforeCall = () -> {};
             List.of("a", "b", "c", "d", "e", "f", "g", "h").stream()
                     .filter(name -> !world.wanted.containsKey(name))
-                    .forEach(datapath::remove);
-            world.wanted.values().forEach(datapath::put);
+                    .forEach(this::remove);
+            world.wanted.values().forEach(this::put);
             world.settle();
         }
         world.checkAll();
