@@ -1,0 +1,276 @@
+package io.shunt.daemon;
+
+import io.shunt.cluster.Change;
+import io.shunt.cluster.ClusterState;
+import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Service;
+import io.shunt.datapath.Datapath;
+import io.shunt.metrics.ProgrammingMeters;
+import io.shunt.net.IpFamily;
+import io.shunt.plan.PlannedService;
+import io.shunt.plan.Planner;
+import io.shunt.plan.ServicePortName;
+import io.shunt.snapshot.Health;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The one thread that owns cluster, plan, table and map writes, so that nothing on that way needs a lock.
+ *
+ * <p>It takes in all that has arrived, then programs one Service, and looks again: the first change goes at once, and
+ * while others wait, changes to one Service coalesce. Nothing is programmed before the source has listed everything, and
+ * nothing that an earlier process left is taken away before all of that is programmed.
+ */
+final class ControlLoop implements Runnable {
+    private static final Logger log = LoggerFactory.getLogger(ControlLoop.class);
+
+    /** Arrivals taken in between two Services, so that a flood of changes cannot keep everything from being programmed. */
+    private static final int MOST_ARRIVALS = 1000;
+
+    /** What failed is tried again this often: room may have come, or a passing error passed. */
+    private static final long RETRY_NANOS = 1_000_000_000L;
+
+    private final Inbox inbox;
+    private final Datapath datapath;
+    private final ProgrammingMeters meters;
+    private final RecentErrors errors;
+    private final ClusterState cluster = new ClusterState();
+    private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
+    private final Set<ObjectName> failed = new HashSet<>();
+    private final Map<ObjectName, Set<ServicePortName>> namesOfService = new HashMap<>();
+
+    /** Written here, read by everyone. */
+    private final ConcurrentHashMap<ServicePortName, Programmed> programmed = new ConcurrentHashMap<>();
+
+    private boolean listed;
+    private long retryAtNanos;
+    private volatile boolean reconciled;
+    private volatile boolean nodeEligible = true;
+    private volatile Instant lastUpdated = Instant.now();
+    /** When the oldest change that waits arrived; null if none waits. */
+    private volatile @Nullable Instant oldestPending;
+
+    private volatile boolean stopped;
+
+    ControlLoop(Inbox inbox, Datapath datapath, ProgrammingMeters meters, RecentErrors errors) {
+        this.inbox = inbox;
+        this.datapath = datapath;
+        this.meters = meters;
+        this.errors = errors;
+    }
+
+    /** Works until {@link #stop}; ends early only by an error that no retry can heal. */
+    @Override
+    public void run() {
+        try {
+            while (!stopped) {
+                doWork();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Ends the loop after what it is doing now. Safe from any thread. */
+    void stop() {
+        stopped = true;
+        inbox.execute(() -> {});
+    }
+
+    private void doWork() throws InterruptedException {
+        boolean idle = !listed || pending.isEmpty();
+        Inbox.Item item = idle ? inbox.poll(RETRY_NANOS) : inbox.poll();
+        for (int taken = 1; item != null; taken++) {
+            take(item);
+            item = taken < MOST_ARRIVALS ? inbox.poll() : null;
+        }
+        if (listed) {
+            retryFailed();
+            programNext();
+        }
+    }
+
+    private void take(Inbox.Item item) {
+        switch (item) {
+            case Inbox.Task task -> task.task().run();
+            case Inbox.Arrival arrival -> take(arrival.change(), arrival.arrivedNanos());
+        }
+    }
+
+    private void take(Change change, long arrivedNanos) {
+        switch (change) {
+            case Change.ServiceChange service -> {
+                cluster.apply(service);
+                pending(service.name(), arrivedNanos).serviceChanges++;
+                meters.queued(ProgrammingMeters.Kind.SERVICE, 1);
+            }
+            case Change.SliceChange slice -> {
+                for (ObjectName service : cluster.apply(slice)) {
+                    pending(service, arrivedNanos).add(slice);
+                    meters.queued(ProgrammingMeters.Kind.ENDPOINT, 1);
+                }
+            }
+            case Change.NodeChange node -> {
+                cluster.apply(node);
+                // kube-proxy keeps its last word on a Node that is gone (pkg/proxy/node.go).
+                if (node.node() != null) {
+                    nodeEligible = !node.node().leaving();
+                }
+            }
+            case Change.Listed() -> {
+                listed = true;
+                noteOldest();
+            }
+        }
+    }
+
+    private Pending pending(ObjectName service, long arrivedNanos) {
+        noteOldest();
+        return pending.computeIfAbsent(service, name -> new Pending(arrivedNanos));
+    }
+
+    /** Before the source has listed, nothing is late: an API server that is down is not this daemon's illness. */
+    private void noteOldest() {
+        if (listed && oldestPending == null) {
+            oldestPending = Instant.now();
+        }
+    }
+
+    private void retryFailed() {
+        long now = System.nanoTime();
+        if (!failed.isEmpty() && now - retryAtNanos >= 0) {
+            failed.forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
+            failed.clear();
+            retryAtNanos = now + RETRY_NANOS;
+        }
+    }
+
+    private void programNext() {
+        Iterator<Map.Entry<ObjectName, Pending>> next = pending.entrySet().iterator();
+        if (next.hasNext()) {
+            Map.Entry<ObjectName, Pending> entry = next.next();
+            next.remove();
+            program(entry.getKey(), entry.getValue());
+        }
+        if (pending.isEmpty()) {
+            oldestPending = null;
+            lastUpdated = Instant.now();
+            if (!reconciled) {
+                finishReconciling();
+            }
+        }
+    }
+
+    private void finishReconciling() {
+        int removed = datapath.removeUnclaimed();
+        reconciled = true;
+        log.info(
+                "programmed {} virtual services; {} that an earlier process left are gone",
+                programmed.size(),
+                removed);
+    }
+
+    private void program(ObjectName name, Pending changes) {
+        long start = System.nanoTime();
+        Service service = cluster.service(name);
+        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name));
+        Set<ServicePortName> before = namesOfService.getOrDefault(name, Set.of());
+        Set<ServicePortName> after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
+        Set<ServicePortName> obsolete = new HashSet<>(before);
+        obsolete.removeAll(after);
+        try {
+            List<Datapath.Outcome> outcomes = datapath.put(
+                    planned.stream().map(PlannedService::service).toList(),
+                    obsolete.stream().map(ServicePortName::toString).collect(Collectors.toSet()));
+            publish(planned, outcomes);
+            obsolete.forEach(programmed::remove);
+            remember(name, after);
+            report(name, outcomes);
+        } catch (RuntimeException e) {
+            fail(name, e);
+        }
+        meter(before, after, changes, start);
+    }
+
+    private void publish(List<PlannedService> planned, List<Datapath.Outcome> outcomes) {
+        for (int i = 0; i < planned.size(); i++) {
+            Datapath.Outcome outcome = outcomes.get(i);
+            String error = outcome.failure() == null ? "" : String.valueOf(outcome.failure().getMessage());
+            programmed.put(planned.get(i).name(), new Programmed(planned.get(i), outcome.serviceId(), error));
+        }
+    }
+
+    private void remember(ObjectName name, Set<ServicePortName> names) {
+        if (names.isEmpty()) {
+            namesOfService.remove(name);
+        } else {
+            namesOfService.put(name, Set.copyOf(names));
+        }
+    }
+
+    private void report(ObjectName name, List<Datapath.Outcome> outcomes) {
+        for (Datapath.Outcome outcome : outcomes) {
+            if (outcome.failure() != null) {
+                fail(name, outcome.failure());
+            }
+        }
+    }
+
+    private void fail(ObjectName name, RuntimeException failure) {
+        if (failed.isEmpty()) {
+            retryAtNanos = System.nanoTime() + RETRY_NANOS;
+        }
+        failed.add(name);
+        String message = String.valueOf(failure.getMessage());
+        if (errors.add("Service " + name, message)) {
+            log.error("Service {} is not programmed as it should be: {}", name, message);
+        }
+    }
+
+    private void meter(
+            Collection<ServicePortName> before, Collection<ServicePortName> after, Pending changes, long startNanos) {
+        long end = System.nanoTime();
+        Instant now = Instant.now();
+        Set<IpFamily> families = EnumSet.noneOf(IpFamily.class);
+        before.forEach(name -> families.add(name.family()));
+        after.forEach(name -> families.add(name.family()));
+        for (IpFamily family : families) {
+            meters.synced(family, end - startNanos);
+            changes.triggers().forEach(trigger -> meters.programmed(family, trigger, now));
+        }
+        meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
+        meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
+        if (changes.serviceChanges + changes.sliceChanges > 0) {
+            meters.delay(end - changes.arrivedNanos);
+        }
+    }
+
+    /** What is programmed, and what became of it. Safe from any thread; entries never change, the collection does. */
+    Collection<Programmed> programmed() {
+        return programmed.values();
+    }
+
+    /** Whether everything that the source listed has been programmed once. Safe from any thread. */
+    boolean reconciled() {
+        return reconciled;
+    }
+
+    /** Safe from any thread. */
+    Health health(boolean ready) {
+        Instant oldest = oldestPending;
+        return new Health(lastUpdated, oldest, nodeEligible, ready);
+    }
+}

@@ -1,0 +1,177 @@
+package io.shunt.daemon;
+
+import io.shunt.datapath.CallCount;
+import io.shunt.datapath.Installation;
+import io.shunt.net.IpFamily;
+import io.shunt.plan.ServicePortName;
+import io.shunt.snapshot.Health;
+import io.shunt.snapshot.ServiceCounters;
+import io.shunt.snapshot.ServiceView;
+import io.shunt.snapshot.Snapshots;
+import io.shunt.snapshot.Status;
+import io.shunt.source.Problem;
+import io.shunt.source.Source;
+import io.shunt.source.SourceCounters;
+import io.shunt.source.SourceStatus;
+import io.shunt.table.Backend;
+import io.shunt.table.Frontend;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
+
+/** Puts the views together from what the daemon's parts publish, whenever somebody asks. */
+final class DaemonSnapshots implements Snapshots {
+    private final String version;
+    private final String node;
+    private final Instant started = Instant.now();
+    private final Source source;
+    private final Installation installation;
+    private final ControlLoop loop;
+    private final RecentErrors errors;
+
+    DaemonSnapshots(
+            String version,
+            String node,
+            Source source,
+            Installation installation,
+            ControlLoop loop,
+            RecentErrors errors) {
+        this.version = version;
+        this.node = node;
+        this.source = source;
+        this.installation = installation;
+        this.loop = loop;
+        this.errors = errors;
+    }
+
+    @Override
+    public Status status() {
+        SourceStatus from = source.status();
+        List<Installation.AttachedProgram> programs = installation.programs();
+        Collection<Programmed> programmed = loop.programmed();
+        int backends = programmed.stream()
+                .mapToInt(p -> p.planned().service().backends().size())
+                .sum();
+        List<Programmed> failed =
+                programmed.stream().filter(p -> !p.error().isEmpty()).toList();
+        List<String> complaints = complaints(from, programs, failed);
+        return new Status(
+                version,
+                node,
+                started,
+                complaints.isEmpty(),
+                complaints,
+                sourceView(from),
+                programs.stream().map(this::programView).toList(),
+                installation.mapUse().stream()
+                        .map(map -> new Status.MapView(map.name(), map.entries(), map.maxEntries(), map.bytes()))
+                        .toList(),
+                programmed.size() - failed.size(),
+                failed.size(),
+                backends,
+                installation.calls().stream().map(DaemonSnapshots::callView).toList(),
+                errors.list());
+    }
+
+    private List<String> complaints(
+            SourceStatus from, List<Installation.AttachedProgram> programs, List<Programmed> failed) {
+        List<String> complaints = new ArrayList<>();
+        if (!from.listed()) {
+            complaints.add("source " + from.description() + " has not listed everything yet");
+        } else if (!loop.reconciled()) {
+            complaints.add("what the source listed is being programmed");
+        }
+        from.problems().forEach(problem -> complaints.add(problem.toString()));
+        failed.forEach(p -> complaints.add("Service " + p.planned().name() + ": " + p.error()));
+        programs.stream()
+                .filter(program -> !program.attached())
+                .forEach(program -> complaints.add("program " + program.name() + " is not attached to "
+                        + installation.cgroup() + ": restart shunt"));
+        return complaints;
+    }
+
+    private Status.SourceView sourceView(SourceStatus from) {
+        SourceCounters counters = source.counters();
+        List<Status.EventCount> events = Arrays.stream(SourceCounters.Kind.values())
+                .flatMap(kind -> Stream.of(
+                        new Status.EventCount(eventKind(kind), "set", counters.sets(kind)),
+                        new Status.EventCount(eventKind(kind), "delete", counters.deletes(kind))))
+                .toList();
+        List<Status.ErrorCount> causes = Arrays.stream(Problem.Cause.values())
+                .map(cause -> new Status.ErrorCount(cause.label(), counters.errors(cause)))
+                .toList();
+        List<Status.ProblemView> problems = from.problems().stream()
+                .map(p -> new Status.ProblemView(p.object(), p.where(), p.field(), p.message(), p.cure()))
+                .toList();
+        return new Status.SourceView(
+                from.kind(), from.description(), from.listed(), from.lastEvent(), problems, events, causes);
+    }
+
+    private static String eventKind(SourceCounters.Kind kind) {
+        return kind.name().replace("_", "").toLowerCase(Locale.ROOT);
+    }
+
+    private Status.ProgramView programView(Installation.AttachedProgram program) {
+        return new Status.ProgramView(
+                program.name(),
+                program.hook(),
+                installation.cgroup().toString(),
+                program.attached(),
+                program.instructions());
+    }
+
+    private static Status.CallView callView(CallCount count) {
+        return new Status.CallView(count.call(), count.map(), count.total(), count.failed());
+    }
+
+    @Override
+    public Health health() {
+        return loop.health(
+                loop.reconciled() && installation.programs().stream().allMatch(Installation.AttachedProgram::attached));
+    }
+
+    @Override
+    public Collection<ServiceView> services() {
+        return loop.programmed().stream().map(DaemonSnapshots::view).toList();
+    }
+
+    private static ServiceView view(Programmed programmed) {
+        ServicePortName name = programmed.planned().name();
+        IpFamily family = name.family();
+        return new ServiceView(
+                name.service().namespace(),
+                name.service().name(),
+                name.port(),
+                name.protocol().name(),
+                family.label(),
+                programmed.serviceId(),
+                programmed.planned().service().frontends().stream()
+                        .map(Frontend::toString)
+                        .toList(),
+                programmed.planned().service().backends().stream()
+                        .map(DaemonSnapshots::view)
+                        .toList(),
+                programmed.error());
+    }
+
+    private static ServiceView.BackendView view(Backend backend) {
+        return new ServiceView.BackendView(
+                backend.toString(), backend.state().name().toLowerCase(Locale.ROOT));
+    }
+
+    @Override
+    public Map<Integer, ServiceCounters> counters() {
+        Map<Integer, ServiceCounters> counters = new HashMap<>();
+        installation
+                .counters()
+                .forEach((id, counted) ->
+                        counters.put(id, new ServiceCounters(counted.connections(), counted.refused())));
+        return counters;
+    }
+}

@@ -1,0 +1,43 @@
+package io.shunt.daemon;
+
+import io.shunt.cluster.Change;
+import io.shunt.cluster.ChangeSink;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What waits for the control thread, in the order of arrival: changes from the source, and tasks that must run on that
+ * thread. Anyone may put something in; only the control thread takes out.
+ */
+final class Inbox implements ChangeSink, Executor {
+    sealed interface Item {}
+
+    /** @param arrivedNanos {@link System#nanoTime} when it came */
+    record Arrival(Change change, long arrivedNanos) implements Item {}
+
+    record Task(Runnable task) implements Item {}
+
+    private final LinkedBlockingQueue<Item> items = new LinkedBlockingQueue<>();
+
+    @Override
+    public void accept(Change change) {
+        items.add(new Arrival(change, System.nanoTime()));
+    }
+
+    @Override
+    public void execute(Runnable task) {
+        items.add(new Task(task));
+    }
+
+    /** The next item, or null if there is none at once. */
+    @Nullable Item poll() {
+        return items.poll();
+    }
+
+    /** The next item, or null if none comes within the time. */
+    @Nullable Item poll(long timeoutNanos) throws InterruptedException {
+        return items.poll(timeoutNanos, TimeUnit.NANOSECONDS);
+    }
+}

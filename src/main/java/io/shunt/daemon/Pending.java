@@ -1,0 +1,35 @@
+package io.shunt.daemon;
+
+import io.shunt.cluster.Change;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Changes to one Service that wait together to be programmed. */
+final class Pending {
+    /** {@link System#nanoTime} when the oldest of them arrived. */
+    final long arrivedNanos;
+
+    int serviceChanges;
+    int sliceChanges;
+    /** When the slices say their changes happened; most have one slice, or none that says. */
+    private List<Instant> triggers = List.of();
+
+    Pending(long arrivedNanos) {
+        this.arrivedNanos = arrivedNanos;
+    }
+
+    void add(Change.SliceChange change) {
+        sliceChanges++;
+        if (change.slice() != null && change.slice().triggered() != null) {
+            if (triggers.isEmpty()) {
+                triggers = new ArrayList<>(1);
+            }
+            triggers.add(change.slice().triggered());
+        }
+    }
+
+    List<Instant> triggers() {
+        return triggers;
+    }
+}
