@@ -1,7 +1,10 @@
 package io.shunt.daemon;
 
+import io.shunt.api.HostPort;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,4 +27,21 @@ public record RunOptions(
         int maxServices,
         int maxBackends,
         InetSocketAddress healthzBindAddress,
-        InetSocketAddress metricsBindAddress) {}
+        InetSocketAddress metricsBindAddress) {
+    /** The flags that give these options, with their values, in the order of `shunt run --help`. */
+    public Map<String, String> flags() {
+        Map<String, String> flags = new LinkedHashMap<>();
+        flags.put("source", source);
+        if (kubeconfig != null) {
+            flags.put("kubeconfig", kubeconfig.toString());
+        }
+        flags.put("hostname-override", nodeName);
+        flags.put("cgroup-root", cgroupRoot.toString());
+        flags.put("bpf-root", bpfRoot.toString());
+        flags.put("max-services", Integer.toString(maxServices));
+        flags.put("max-backends", Integer.toString(maxBackends));
+        flags.put("healthz-bind-address", HostPort.format(healthzBindAddress));
+        flags.put("metrics-bind-address", HostPort.format(metricsBindAddress));
+        return flags;
+    }
+}

@@ -1,0 +1,139 @@
+package io.shunt.api;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.BindException;
+import java.net.InetSocketAddress;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.core.exc.JacksonIOException;
+
+/**
+ * Serves read-only pages at fixed paths. Each request has a virtual thread of its own, so that a client who dawdles
+ * keeps nobody else waiting; one who dawdles for long is cut off.
+ */
+final class PageServer implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(PageServer.class);
+
+    private static final int BUFFER = 8192;
+    private static final int STOP_SECONDS = 1;
+
+    static {
+        // The JDK's server reads these once. Without them a client that never finishes is kept for ever, any number
+        // of connections is taken, and Nagle's algorithm delays answers by 40 ms.
+        setDefault("sun.net.httpserver.maxReqTime", "10");
+        setDefault("sun.net.httpserver.maxRspTime", "60");
+        setDefault("jdk.httpserver.maxConnections", "256");
+        setDefault("sun.net.httpserver.nodelay", "true");
+    }
+
+    private final Map<String, Supplier<Reply>> pages;
+    private final HttpServer server;
+    private final ExecutorService threads;
+
+    private PageServer(HttpServer server, Map<String, Supplier<Reply>> pages) {
+        this.server = server;
+        this.pages = pages;
+        threads = Executors.newThreadPerTaskExecutor(
+                Thread.ofVirtual().name("http-", 0).factory());
+    }
+
+    /**
+     * Listens and serves until closed.
+     *
+     * @param flag the flag that gave the address, to be named in errors
+     * @param pages what to answer, by exact path
+     * @throws IOException if the address cannot be had; the message is one line that says why and what to do
+     */
+    static PageServer open(InetSocketAddress address, String flag, Map<String, Supplier<Reply>> pages)
+            throws IOException {
+        HttpServer http;
+        try {
+            http = HttpServer.create(address, 0);
+        } catch (BindException e) {
+            throw new IOException(explain(e, address, flag), e);
+        }
+        PageServer server = new PageServer(http, pages);
+        http.setExecutor(server.threads);
+        http.createContext("/", server::handle);
+        http.start();
+        return server;
+    }
+
+    /** Where it listens, with the port that the kernel chose if 0 was asked for. */
+    InetSocketAddress address() {
+        return server.getAddress();
+    }
+
+    /** Stops listening, gives requests under way a second, and ends the rest. */
+    @Override
+    public void close() {
+        server.stop(STOP_SECONDS);
+        threads.shutdownNow();
+    }
+
+    private void handle(HttpExchange exchange) {
+        try (exchange) {
+            String method = exchange.getRequestMethod();
+            boolean head = method.equals("HEAD");
+            Reply reply;
+            if (head || method.equals("GET")) {
+                reply = reply(exchange.getRequestURI().getPath());
+            } else {
+                exchange.getResponseHeaders().set("Allow", "GET, HEAD");
+                reply = Reply.error(405, method + " is not allowed: everything here is read-only");
+            }
+            exchange.getResponseHeaders().set("Content-Type", reply.contentType());
+            exchange.getResponseHeaders().set("X-Content-Type-Options", "nosniff");
+            exchange.sendResponseHeaders(reply.status(), head ? -1 : 0);
+            if (!head) {
+                try (OutputStream out = new BufferedOutputStream(exchange.getResponseBody(), BUFFER)) {
+                    reply.body().writeTo(out);
+                }
+            }
+        } catch (IOException | JacksonIOException e) {
+            log.debug("{} went away before it had its answer", exchange.getRemoteAddress(), e);
+        } catch (RuntimeException e) {
+            log.warn("cannot answer {} in full", exchange.getRequestURI(), e);
+        }
+    }
+
+    private Reply reply(String path) {
+        Supplier<Reply> page = pages.get(path);
+        if (page == null) {
+            return Reply.error(404, "nothing is at " + path);
+        }
+        try {
+            return page.get();
+        } catch (RuntimeException e) {
+            log.warn("cannot answer {}", path, e);
+            return Reply.error(500, String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static String explain(BindException e, InetSocketAddress address, String flag) {
+        String given = "(" + flag + " " + HostPort.format(address) + ")";
+        String reason = String.valueOf(e.getMessage());
+        if (reason.contains("in use")) {
+            return "port " + address.getPort() + " is taken " + given
+                    + ": stop what listens there, or give another address:port";
+        }
+        if (reason.contains("assign")) {
+            return "no interface of this machine has the address " + given + ": give one that it has, or 0.0.0.0";
+        }
+        return "cannot listen " + given + ": " + reason + "; give another address:port";
+    }
+
+    private static void setDefault(String property, String value) {
+        if (System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+package io.shunt.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** What the kernel keeps for Shunt, whether or not a daemon runs. */
+public interface PinnedState {
+    /** Takes decoded map entries, map by map. */
+    @FunctionalInterface
+    interface EntrySink {
+        /**
+         * Takes one entry.
+         *
+         * @param map the map's name
+         * @param fields the entry's key and value, decoded, in the order in which people should read them
+         */
+        void entry(String map, Map<String, ?> fields);
+    }
+
+    /**
+     * Decodes every entry of every map pinned below a directory. Changes nothing.
+     *
+     * @throws RuntimeException if it cannot; the message is one line that says why and what to do
+     */
+    void dump(Path bpfRoot, EntrySink sink);
+
+    /**
+     * Detaches and unpins everything below a directory.
+     *
+     * @return what was removed, one line each; empty if nothing was there
+     * @throws RuntimeException if it cannot; the message is one line that says why and what to do
+     */
+    List<String> cleanup(Path bpfRoot);
+}

@@ -1,0 +1,58 @@
+package io.shunt.cli;
+
+import io.shunt.api.Json;
+import io.shunt.snapshot.Status;
+import java.io.PrintWriter;
+import java.time.Instant;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+@Command(
+        name = "status",
+        description =
+                "Shows this node's daemon on one screen: its source, programs, maps, services, and what is wrong.",
+        sortOptions = false,
+        optionListHeading = "%nOptions:%n",
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {"0:healthy", "1:not healthy, or no daemon answers", "2:asked wrongly"},
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  shunt status",
+            "  shunt status -o json | jq .complaints",
+        })
+final class StatusCommand implements Callable<Integer> {
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    enum Format {
+        TEXT,
+        JSON
+    }
+
+    @Option(
+            names = {"-o", "--output"},
+            paramLabel = "FORMAT",
+            defaultValue = "text",
+            description = "`text`; or `json`, as /api/v1/status.")
+    private Format format = Format.TEXT;
+
+    @Mixin
+    private ApiClient api = new ApiClient();
+
+    @Override
+    public Integer call() {
+        Status status = api.get("/api/v1/status", Status.class);
+        PrintWriter out = spec.commandLine().getOut();
+        switch (format) {
+            case TEXT -> new StatusScreen(status, Instant.now()).print(out);
+            case JSON ->
+                out.println(Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(status));
+        }
+        return status.healthy() ? 0 : CommandTree.FAILURE;
+    }
+}

@@ -1,0 +1,156 @@
+package io.shunt.cli;
+
+import io.shunt.snapshot.Status;
+import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.ErrorView;
+import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.ProblemView;
+import io.shunt.snapshot.Status.ProgramView;
+import io.shunt.snapshot.Status.SourceView;
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** The daemon's status for people: the verdict first, then what it rests on, then what went wrong. */
+final class StatusScreen {
+    private final Status status;
+    private final Instant now;
+
+    StatusScreen(Status status, Instant now) {
+        this.status = status;
+        this.now = now;
+    }
+
+    void print(PrintWriter out) {
+        SourceView source = status.source();
+        out.println("Shunt     " + status.version() + " on " + status.node() + ", up " + age(status.started()));
+        out.println("Health    " + (status.healthy() ? "healthy" : "NOT HEALTHY"));
+        status.complaints().forEach(complaint -> out.println("          ! " + complaint));
+        Instant last = source.lastEvent();
+        out.println("Source    " + source.kind() + " " + source.location() + ", "
+                + (source.listed() ? "listed" : "NOT LISTED YET") + ", "
+                + (last == null ? "no event yet" : "last event " + age(last) + " ago"));
+        out.println("Events    " + counts());
+        out.println("Services  " + status.services() + " programmed, " + status.failedServices() + " failed, "
+                + status.backends() + " backends");
+        printPrograms(out);
+        printMaps(out);
+        printFailedCalls(out);
+        printProblems(out);
+        printErrors(out);
+    }
+
+    private String counts() {
+        String events = status.source().events().stream()
+                .map(event -> event.count() + " " + event.kind() + " " + event.action())
+                .collect(Collectors.joining(", "));
+        String errors = status.source().errors().stream()
+                .map(error -> error.count() + " " + error.cause())
+                .collect(Collectors.joining(", "));
+        return (events.isEmpty() ? "none" : events) + (errors.isEmpty() ? "" : "; errors: " + errors);
+    }
+
+    private void printPrograms(PrintWriter out) {
+        if (status.programs().isEmpty()) {
+            return;
+        }
+        out.println();
+        TextTable table = new TextTable("PROGRAM", "HOOK", "ATTACHED", " INSTRUCTIONS", "TARGET");
+        for (ProgramView program : status.programs()) {
+            table.row(
+                    program.name(),
+                    program.hook(),
+                    program.attached() ? "yes" : "NO",
+                    program.instructions(),
+                    program.target());
+        }
+        table.print(out);
+    }
+
+    private void printMaps(PrintWriter out) {
+        if (status.maps().isEmpty()) {
+            return;
+        }
+        out.println();
+        TextTable table = new TextTable("MAP", " ENTRIES", " MAXIMUM", " USED", " MEMORY");
+        for (MapView map : status.maps()) {
+            boolean known = map.entries() >= 0 && map.maxEntries() > 0;
+            table.row(
+                    map.name(),
+                    known ? map.entries() : "-",
+                    map.maxEntries(),
+                    known ? String.format(Locale.ROOT, "%.1f %%", 100.0 * map.entries() / map.maxEntries()) : "-",
+                    size(map.bytes()));
+        }
+        table.print(out);
+    }
+
+    private void printFailedCalls(PrintWriter out) {
+        List<CallView> failed =
+                status.calls().stream().filter(call -> call.errors() > 0).toList();
+        if (failed.isEmpty()) {
+            return;
+        }
+        out.println();
+        TextTable table = new TextTable("FAILED CALL", "MAP", " ERRORS", " OF");
+        failed.forEach(call -> table.row(call.call(), call.map(), call.errors(), call.count()));
+        table.print(out);
+    }
+
+    private void printProblems(PrintWriter out) {
+        List<ProblemView> problems = status.source().problems();
+        if (problems.isEmpty()) {
+            return;
+        }
+        out.println();
+        out.println("PROBLEMS OF THE SOURCE (what worked before is still in force)");
+        for (ProblemView problem : problems) {
+            out.println("  " + words(problem.object(), problem.where(), problem.field()) + ": " + problem.message()
+                    + (problem.cure().isEmpty() ? "" : "; " + problem.cure()));
+        }
+    }
+
+    private void printErrors(PrintWriter out) {
+        if (status.errors().isEmpty()) {
+            return;
+        }
+        out.println();
+        out.println("LAST ERRORS");
+        TextTable table = new TextTable(" AGO", "OBJECT", "ERROR");
+        for (ErrorView error : status.errors()) {
+            table.row(age(error.at()), error.object(), error.message());
+        }
+        table.print(out);
+    }
+
+    private static String words(String... parts) {
+        return List.of(parts).stream().filter(part -> !part.isEmpty()).collect(Collectors.joining(" "));
+    }
+
+    /** The two largest units that matter: {@code 45 s}, {@code 3 min 20 s}, {@code 2 h 5 min}, {@code 8 d 1 h}. */
+    private String age(Instant then) {
+        Duration age = Duration.between(then, now);
+        if (age.isNegative()) {
+            age = Duration.ZERO;
+        }
+        if (age.toMinutes() == 0) {
+            return age.toSeconds() + " s";
+        }
+        if (age.toHours() == 0) {
+            return age.toMinutes() + " min " + age.toSecondsPart() + " s";
+        }
+        if (age.toDays() == 0) {
+            return age.toHours() + " h " + age.toMinutesPart() + " min";
+        }
+        return age.toDays() + " d " + age.toHoursPart() + " h";
+    }
+
+    private static String size(long bytes) {
+        return bytes < 1 << 20
+                ? String.format(Locale.ROOT, "%.1f KiB", bytes / 1024.0)
+                : String.format(Locale.ROOT, "%.1f MiB", bytes / (1024.0 * 1024));
+    }
+}

@@ -1,0 +1,103 @@
+package io.shunt.health;
+
+import io.shunt.health.ProxyHealth.FamilyHealth;
+import io.shunt.net.IpFamily;
+import io.shunt.snapshot.Health;
+import io.shunt.snapshot.Snapshots;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
+import java.time.temporal.ChronoField;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the health probes answer, by kube-proxy's rules: unhealthy is only who leaves a change unprogrammed for too
+ * long, so a daemon that has nothing to do, or has lost its API server, is healthy.
+ */
+public final class Probes {
+    /** Twice kube-proxy's default sync period (cmd/kube-proxy/app/server.go). */
+    static final Duration STALE = Duration.ofSeconds(60);
+
+    private static final int OK = 200;
+    private static final int UNAVAILABLE = 503;
+
+    /** What Go prints for a time that was never set. */
+    private static final String NEVER = "0001-01-01T00:00:00Z";
+
+    /** Go's RFC3339Nano, which drops the fraction's trailing zeros; Java's own format writes them in threes. */
+    private static final DateTimeFormatter RFC3339_NANO = new DateTimeFormatterBuilder()
+            .appendPattern("uuuu-MM-dd'T'HH:mm:ss")
+            .appendFraction(ChronoField.NANO_OF_SECOND, 0, 9, true)
+            .appendLiteral('Z')
+            .toFormatter()
+            .withZone(ZoneOffset.UTC);
+
+    private final Snapshots snapshots;
+    private final InstantSource clock;
+
+    public Probes(Snapshots snapshots, InstantSource clock) {
+        this.snapshots = snapshots;
+        this.clock = clock;
+    }
+
+    /**
+     * What /healthz and /livez answer.
+     *
+     * @param status the HTTP status: 200 or 503
+     */
+    public record Answer(int status, ProxyHealth body) {}
+
+    /**
+     * What /readyz answers.
+     *
+     * @param reasons why not, at least one if not ready
+     */
+    public record Readiness(boolean ready, List<String> reasons) {}
+
+    /** Whether load balancers may send traffic here: programmed in time, and the node is here to stay. */
+    public Answer healthz() {
+        Health health = snapshots.health();
+        return answer(health, health.nodeEligible());
+    }
+
+    /** Whether the daemon does its work; the node's fate has no part in it. */
+    public Answer livez() {
+        return answer(snapshots.health(), null);
+    }
+
+    /** Whether everything the source listed is programmed and the programs are attached. */
+    public Readiness readyz() {
+        if (snapshots.health().ready()) {
+            return new Readiness(true, List.of());
+        }
+        List<String> complaints = snapshots.status().complaints();
+        return new Readiness(
+                false, complaints.isEmpty() ? List.of("not everything that the source has is programmed") : complaints);
+    }
+
+    private Answer answer(Health health, @Nullable Boolean nodeEligible) {
+        Instant now = clock.instant();
+        Instant updated = health.lastUpdated();
+        Instant queued = health.oldestQueued();
+        boolean inTime = updated == null
+                || queued == null
+                || Duration.between(queued, now).compareTo(STALE) < 0;
+        boolean good = inTime && !Boolean.FALSE.equals(nodeEligible);
+        String lastUpdated = updated == null ? NEVER : RFC3339_NANO.format(updated);
+        String currentTime = RFC3339_NANO.format(now);
+        Map<String, FamilyHealth> status = new LinkedHashMap<>();
+        if (updated != null) {
+            for (IpFamily family : IpFamily.values()) {
+                status.put(family.label(), new FamilyHealth(lastUpdated, inTime));
+            }
+        }
+        ProxyHealth body = new ProxyHealth(good ? currentTime : lastUpdated, currentTime, nodeEligible, inTime, status);
+        return new Answer(good ? OK : UNAVAILABLE, body);
+    }
+}

@@ -1,0 +1,137 @@
+package io.shunt.metrics;
+
+import io.prometheus.metrics.model.registry.MultiCollector;
+import io.prometheus.metrics.model.snapshots.Labels;
+import io.prometheus.metrics.model.snapshots.MetricSnapshots;
+import io.shunt.snapshot.Snapshots;
+import io.shunt.snapshot.Status;
+import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.ErrorCount;
+import io.shunt.snapshot.Status.EventCount;
+import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.ProgramView;
+import io.shunt.snapshot.Status.SourceView;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.function.Function;
+
+/** What `shunt status` shows, as metrics. */
+final class StatusCollector implements MultiCollector {
+    private final Snapshots snapshots;
+    private final InstantSource clock;
+
+    StatusCollector(Snapshots snapshots, InstantSource clock) {
+        this.snapshots = snapshots;
+        this.clock = clock;
+    }
+
+    @Override
+    public MetricSnapshots collect() {
+        Status status = snapshots.status();
+        MetricSnapshots.Builder metrics = MetricSnapshots.builder();
+        metrics.metricSnapshot(Series.gauges(
+                        "shunt_build_info",
+                        "Always 1; the labels say which Shunt this is and the Java it runs on",
+                        List.of(status),
+                        it -> Labels.of(
+                                "version",
+                                it.version(),
+                                "java",
+                                Runtime.version().toString()),
+                        it -> 1))
+                .metricSnapshot(Series.gauge(
+                        "shunt_healthy",
+                        "1 if `shunt status` has nothing to complain of, else 0",
+                        bit(status.healthy())))
+                .metricSnapshot(Series.gauge(
+                        "shunt_services",
+                        "Virtual services (Service ports, counted for each IP family) that are programmed",
+                        status.services()))
+                .metricSnapshot(Series.gauge(
+                        "shunt_failed_services",
+                        "Virtual services that could not be programmed as they should be",
+                        status.failedServices()))
+                .metricSnapshot(Series.gauge(
+                        "shunt_backends", "Backends of the programmed virtual services", status.backends()));
+        source(metrics, status.source());
+        kernel(metrics, status);
+        return metrics.build();
+    }
+
+    private void source(MetricSnapshots.Builder metrics, SourceView source) {
+        metrics.metricSnapshot(Series.counters(
+                        "shunt_source_events",
+                        "Changes that the source has reported, by kind of object and action",
+                        source.events(),
+                        event -> Labels.of("kind", event.kind(), "action", event.action()),
+                        EventCount::count))
+                .metricSnapshot(Series.counters(
+                        "shunt_source_errors",
+                        "Errors of the source, by cause",
+                        source.errors(),
+                        error -> Labels.of("cause", error.cause()),
+                        ErrorCount::count))
+                .metricSnapshot(Series.gauge(
+                        "shunt_source_problems",
+                        "Objects that the source cannot use now; what worked before is still in force",
+                        source.problems().size()))
+                .metricSnapshot(Series.gauge(
+                        "shunt_source_listed",
+                        "1 once the source has told everything that existed, else 0",
+                        bit(source.listed())));
+        Instant last = source.lastEvent();
+        if (last != null) {
+            metrics.metricSnapshot(Series.gauge(
+                    "shunt_source_last_event_age_seconds",
+                    "Seconds since the source last said anything; absent before it has",
+                    Math.max(0, Duration.between(last, clock.instant()).toMillis() / 1e3)));
+        }
+    }
+
+    private static void kernel(MetricSnapshots.Builder metrics, Status status) {
+        Function<MapView, Labels> map = it -> Labels.of("map", it.name());
+        Function<CallView, Labels> call = it -> Labels.of("call", it.call(), "map", it.map());
+        metrics.metricSnapshot(Series.gauges(
+                        "shunt_map_entries",
+                        "Entries of the eBPF map in use; absent where the kernel does not tell",
+                        status.maps().stream().filter(it -> it.entries() >= 0).toList(),
+                        map,
+                        MapView::entries))
+                .metricSnapshot(Series.gauges(
+                        "shunt_map_max_entries",
+                        "Entries that the eBPF map can hold",
+                        status.maps(),
+                        map,
+                        MapView::maxEntries))
+                .metricSnapshot(Series.gauges(
+                        "shunt_map_bytes",
+                        "Kernel memory charged to the eBPF map, in bytes",
+                        status.maps(),
+                        map,
+                        MapView::bytes))
+                .metricSnapshot(Series.counters(
+                        "shunt_map_calls",
+                        "Kernel calls made for the eBPF map, batches counted once",
+                        status.calls(),
+                        call,
+                        CallView::count))
+                .metricSnapshot(Series.counters(
+                        "shunt_map_call_errors",
+                        "Kernel calls made for the eBPF map that failed",
+                        status.calls(),
+                        call,
+                        CallView::errors))
+                .metricSnapshot(Series.gauges(
+                        "shunt_program_attached",
+                        "1 if the eBPF program is attached to its hook, else 0",
+                        status.programs(),
+                        (ProgramView it) -> Labels.of("program", it.name(), "hook", it.hook()),
+                        it -> bit(it.attached())));
+    }
+
+    private static double bit(boolean value) {
+        return value ? 1 : 0;
+    }
+}

@@ -1,0 +1,5 @@
+/** Where the program starts. */
+@NullMarked
+package io.shunt;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,350 @@
+package io.shunt.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+import static org.awaitility.Awaitility.await;
+
+import io.shunt.metrics.Metrics;
+import io.shunt.metrics.Scrape;
+import io.shunt.net.IpFamily;
+import io.shunt.snapshot.FixedSnapshots;
+import io.shunt.snapshot.Health;
+import io.shunt.snapshot.ServiceCounters;
+import io.shunt.snapshot.Status;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+class HttpFacesTest {
+    private static final InetSocketAddress ANY_V4 = new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0);
+    private static final InetSocketAddress ANY_V6 = new InetSocketAddress(InetAddress.ofLiteral("::1"), 0);
+
+    private final FixedSnapshots snapshots = new FixedSnapshots();
+    private final Metrics metrics = new Metrics();
+    private final HttpClient client = HttpClient.newHttpClient();
+    private HttpFaces faces;
+
+    @BeforeEach
+    void open() throws IOException {
+        metrics.serve(snapshots, InstantSource.system());
+        faces = HttpFaces.open(ANY_V4, ANY_V6, snapshots, metrics, Map.of("source", "file:/somewhere"));
+    }
+
+    @AfterEach
+    void close() {
+        faces.close();
+        client.close();
+    }
+
+    private HttpResponse<String> send(String method, InetSocketAddress server, String path) throws Exception {
+        return client.send(
+                HttpRequest.newBuilder(URI.create("http://" + HostPort.format(server) + path))
+                        .method(method, HttpRequest.BodyPublishers.noBody())
+                        .build(),
+                BodyHandlers.ofString());
+    }
+
+    private HttpResponse<String> health(String path) throws Exception {
+        return send("GET", faces.healthzAddress(), path);
+    }
+
+    private HttpResponse<String> metrics(String path) throws Exception {
+        return send("GET", faces.metricsAddress(), path);
+    }
+
+    @Test
+    void healthz_hasKubeProxysFieldsInItsOrder() throws Exception {
+        HttpResponse<String> answer = health("/healthz");
+
+        assertThat(answer.statusCode()).isEqualTo(200);
+        assertThat(answer.headers().firstValue("Content-Type")).contains("application/json");
+        assertThat(answer.headers().firstValue("X-Content-Type-Options")).contains("nosniff");
+        String time = "\"20[0-9-]+T[0-9:]+(\\.[0-9]*[1-9])?Z\"";
+        String family = "\\{\"lastUpdated\":\"2026-01-02T03:04:05Z\",\"healthy\":true\\}";
+        assertThat(answer.body())
+                .matches("\\{\"lastUpdated\":" + time + ",\"currentTime\":" + time
+                        + ",\"nodeEligible\":true,\"healthy\":true,\"status\":\\{\"IPv4\":" + family + ",\"IPv6\":"
+                        + family + "\\}\\}");
+    }
+
+    @Test
+    void livez_leavesOutTheNode_andHealthzBeforeTheFirstUpdateTheFamilies() throws Exception {
+        assertThat(health("/livez").body()).doesNotContain("nodeEligible").contains("\"status\"");
+
+        snapshots.health = new Health(null, null, true, false);
+        assertThat(health("/healthz").body()).doesNotContain("status");
+        assertThat(health("/healthz").statusCode()).isEqualTo(200);
+    }
+
+    @Test
+    void probes_countTheirAnswers() throws Exception {
+        health("/healthz");
+        health("/livez");
+        snapshots.health = new Health(Instant.now(), null, false, true);
+        health("/healthz");
+
+        Scrape scrape = new Scrape(metrics("/metrics").body());
+
+        assertThat(scrape.value("kubeproxy_proxy_healthz_total", "code", "200")).isOne();
+        assertThat(scrape.value("kubeproxy_proxy_healthz_total", "code", "503")).isOne();
+        assertThat(scrape.value("kubeproxy_proxy_livez_total", "code", "200")).isOne();
+    }
+
+    @Test
+    void readyz_says503AndWhy_thenOk() throws Exception {
+        snapshots.health = new Health(null, null, true, false);
+        snapshots.status = FixedSnapshots.brokenStatus();
+        HttpResponse<String> notYet = health("/readyz");
+        assertThat(notYet.statusCode()).isEqualTo(503);
+        assertThat(notYet.body()).isEqualTo("cgroup/connect6 is not attached\n");
+
+        snapshots.health = new Health(Instant.now(), null, true, true);
+        HttpResponse<String> ready = health("/readyz");
+        assertThat(ready.statusCode()).isEqualTo(200);
+        assertThat(ready.body()).isEqualTo("ok");
+    }
+
+    @Test
+    void metrics_areServedAsPrometheusText() throws Exception {
+        metrics.programming().synced(IpFamily.IPV4, 1_000);
+
+        HttpResponse<String> answer = metrics("/metrics");
+
+        assertThat(answer.headers().firstValue("Content-Type")).contains("text/plain; version=0.0.4; charset=utf-8");
+        Scrape scrape = new Scrape(answer.body());
+        assertThat(scrape.types).containsEntry("kubeproxy_sync_proxy_rules_duration_seconds", "histogram");
+        assertThat(scrape.value("shunt_services")).isEqualTo(2);
+    }
+
+    @Test
+    void smallPages_answer() throws Exception {
+        HttpResponse<String> mode = metrics("/proxyMode");
+        assertThat(mode.body()).isEqualTo("ebpf");
+        assertThat(mode.headers().firstValue("Content-Type"))
+                .hasValueSatisfying(type -> assertThat(type).startsWith("text/plain"));
+        assertThat(metrics("/healthz").body()).isEqualTo("ok");
+        assertThat(metrics("/configz").body()).isEqualTo("{\"shunt\":{\"source\":\"file:/somewhere\"}}");
+    }
+
+    @Test
+    void index_namesEveryPage() throws Exception {
+        HttpResponse<String> index = metrics("/");
+        assertThat(index.statusCode()).isEqualTo(200);
+        List<String> paths = index.body()
+                .lines()
+                .filter(line -> line.startsWith("/"))
+                .map(line -> line.replaceFirst(" .*", ""))
+                .toList();
+        assertThat(paths).hasSize(7);
+        for (String path : paths) {
+            assertThat(metrics(path).statusCode()).as(path).isEqualTo(200);
+        }
+    }
+
+    @Test
+    void status_readsBackAsTheSameRecord() throws Exception {
+        assertThat(Json.MAPPER.readValue(metrics("/api/v1/status").body(), Status.class))
+                .isEqualTo(snapshots.status);
+        assertThat(metrics("/api/v1/status").body())
+                .startsWith("{\"version\":\"1.2.3\",\"node\":\"worker-1\",\"started\":\"2026-01-02T03:04:05Z\"");
+    }
+
+    @Test
+    void services_areSortedAndCarryTheirCounters() throws Exception {
+        List<ServiceEntry> services =
+                List.of(Json.MAPPER.readValue(metrics("/api/v1/services").body(), ServiceEntry[].class));
+
+        assertThat(services)
+                .extracting(ServiceEntry::name, ServiceEntry::family, ServiceEntry::connections, ServiceEntry::refused)
+                .containsExactly(
+                        tuple("dns", "IPv4", 0L, 0L), tuple("web", "IPv4", 300L, 2L), tuple("web", "IPv6", 5L, 0L));
+        assertThat(services.getFirst().error()).isEqualTo("map is full");
+        assertThat(services.get(1).backends()).hasSize(2);
+    }
+
+    @Test
+    void backends_nameTheServiceTheyServe() throws Exception {
+        List<BackendEntry> backends =
+                List.of(Json.MAPPER.readValue(metrics("/api/v1/backends").body(), BackendEntry[].class));
+
+        assertThat(backends)
+                .containsExactly(
+                        new BackendEntry("10.0.0.2:8080", "active", "shop", "web", "http", "TCP", "IPv4"),
+                        new BackendEntry("10.0.0.3:8080", "draining", "shop", "web", "http", "TCP", "IPv4"),
+                        new BackendEntry("[fd00:1::2]:8080", "active", "shop", "web", "http", "TCP", "IPv6"));
+    }
+
+    @Test
+    void tenThousandServices_areListedAndScraped() throws Exception {
+        snapshots.services = FixedSnapshots.services(10_000);
+        Map<Integer, ServiceCounters> counters = new HashMap<>();
+        for (int id = 0; id < 10_000; id++) {
+            counters.put(id, new ServiceCounters(id, 1));
+        }
+        snapshots.counters = counters;
+
+        assertThat(Json.MAPPER.readTree(metrics("/api/v1/services").body()).size())
+                .isEqualTo(10_000);
+        Scrape scrape = new Scrape(metrics("/metrics").body());
+        assertThat(scrape.named("shunt_service_connections_total")).hasSize(10_000);
+        assertThat(scrape.named("shunt_service_connections_total").stream()
+                        .mapToDouble(Scrape.Sample::value)
+                        .sum())
+                .isEqualTo(10_000 * 9_999 / 2.0);
+    }
+
+    @Test
+    void head_hasTheHeadersAndNoBody() throws Exception {
+        HttpResponse<String> answer = send("HEAD", faces.metricsAddress(), "/api/v1/status");
+        assertThat(answer.statusCode()).isEqualTo(200);
+        assertThat(answer.headers().firstValue("Content-Type")).contains("application/json");
+        assertThat(answer.body()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+    void otherMethods_areNotAllowed(String method) throws Exception {
+        HttpResponse<String> answer = send(method, faces.metricsAddress(), "/api/v1/status");
+        assertThat(answer.statusCode()).isEqualTo(405);
+        assertThat(answer.headers().firstValue("Allow")).contains("GET, HEAD");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/nope", "/metrics/", "/api/v1/", "/%00"})
+    void unknownPath_isNotFound_asJson(String path) throws Exception {
+        HttpResponse<String> answer = metrics(path);
+        assertThat(answer.statusCode()).isEqualTo(404);
+        JsonNode body = Json.MAPPER.readTree(answer.body());
+        assertThat(body.get("error").asString()).startsWith("nothing is at ");
+        assertThat(health("/metrics").statusCode()).isEqualTo(404);
+    }
+
+    @Test
+    void brokenSnapshots_answer500_andTheNextRequestIsServed() throws Exception {
+        snapshots.countersFailure = new IllegalStateException("the map is gone");
+        HttpResponse<String> answer = metrics("/api/v1/services");
+        assertThat(answer.statusCode()).isEqualTo(500);
+        assertThat(answer.body()).isEqualTo("{\"error\":\"the map is gone\"}");
+        assertThat(metrics("/proxyMode").statusCode()).isEqualTo(200);
+    }
+
+    @Test
+    void slowClients_keepNobodyWaiting() throws Exception {
+        snapshots.services = FixedSnapshots.services(10_000);
+        List<Socket> slow = new ArrayList<>();
+        try {
+            for (int i = 0; i < 50; i++) {
+                Socket socket = new Socket();
+                socket.setReceiveBufferSize(1024);
+                socket.connect(faces.metricsAddress());
+                // A third says nothing, a third stops half-way, a third asks for much and never reads it.
+                String request =
+                        i % 3 == 0 ? "" : i % 3 == 1 ? "GET /metr" : "GET /api/v1/services HTTP/1.1\r\nHost: x\r\n\r\n";
+                socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+                slow.add(socket);
+            }
+            assertThat(metrics("/proxyMode").body()).isEqualTo("ebpf");
+            assertThat(health("/healthz").statusCode()).isEqualTo(200);
+            assertThat(Json.MAPPER.readTree(metrics("/api/v1/services").body()).size())
+                    .isEqualTo(10_000);
+        } finally {
+            for (Socket socket : slow) {
+                socket.close();
+            }
+        }
+    }
+
+    @Test
+    void garbage_isRefused_andTheNextRequestIsServed() throws Exception {
+        for (String garbage :
+                List.of("\0\1\2\3\r\n\r\n", "GET\r\n\r\n", "GET * HTTP/1.1\r\n\r\n", "GET http://[ HTTP/1.1\r\n\r\n")) {
+            try (Socket socket = new Socket()) {
+                socket.connect(faces.metricsAddress());
+                socket.getOutputStream().write(garbage.getBytes(StandardCharsets.US_ASCII));
+                socket.shutdownOutput();
+                try (InputStream in = socket.getInputStream()) {
+                    assertThat(new String(in.readAllBytes(), StandardCharsets.US_ASCII))
+                            .doesNotContain("200 OK");
+                }
+            }
+        }
+        assertThat(metrics("/proxyMode").statusCode()).isEqualTo(200);
+    }
+
+    @Test
+    void takenPort_isSaidInOneLine_andTheOtherServerIsClosedAgain() throws Exception {
+        try (ServerSocket taken = new ServerSocket()) {
+            taken.bind(ANY_V4);
+            int port = taken.getLocalPort();
+            int healthPort;
+            try (ServerSocket free = new ServerSocket()) {
+                free.bind(ANY_V4);
+                healthPort = free.getLocalPort();
+            }
+            InetSocketAddress health = new InetSocketAddress(ANY_V4.getAddress(), healthPort);
+            InetSocketAddress wanted = new InetSocketAddress(ANY_V4.getAddress(), port);
+
+            assertThatThrownBy(() -> HttpFaces.open(health, wanted, snapshots, metrics, Map.of()))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("port " + port + " is taken (--metrics-bind-address 127.0.0.1:" + port
+                            + "): stop what listens there, or give another address:port");
+            await().untilAsserted(() -> assertThatThrownBy(() -> new Socket(ANY_V4.getAddress(), healthPort).close())
+                    .isInstanceOf(ConnectException.class));
+        }
+    }
+
+    @Test
+    void foreignAddress_isSaidInOneLine() {
+        InetSocketAddress foreign = new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 1234);
+
+        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, snapshots, metrics, Map.of()))
+                .isInstanceOf(IOException.class)
+                .hasMessage("no interface of this machine has the address (--healthz-bind-address 192.0.2.1:1234):"
+                        + " give one that it has, or 0.0.0.0");
+    }
+
+    @Test
+    void wildcardAddress_takesBothFamilies() throws Exception {
+        InetSocketAddress wildcard = new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 0);
+        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, snapshots, metrics, Map.of())) {
+            int port = both.healthzAddress().getPort();
+            for (InetSocketAddress loopback : List.of(ANY_V4, ANY_V6)) {
+                assertThat(send("GET", new InetSocketAddress(loopback.getAddress(), port), "/livez")
+                                .statusCode())
+                        .isEqualTo(200);
+            }
+        }
+    }
+
+    @Test
+    void close_stopsListening() {
+        InetSocketAddress address = faces.metricsAddress();
+        faces.close();
+
+        assertThatThrownBy(() -> new Socket(address.getAddress(), address.getPort()).close())
+                .isInstanceOf(ConnectException.class);
+    }
+}

@@ -1,0 +1,263 @@
+package io.shunt.metrics;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.shunt.metrics.ProgrammingMeters.Kind;
+import io.shunt.net.IpFamily;
+import io.shunt.snapshot.FixedSnapshots;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class MetricsTest {
+    private final FixedSnapshots snapshots = new FixedSnapshots();
+    private final Metrics metrics = new Metrics();
+    private final ProgrammingMeters programming = metrics.programming();
+
+    private Scrape scrape() {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try {
+            metrics.write(out);
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+        return new Scrape(out.toString(StandardCharsets.UTF_8));
+    }
+
+    private Scrape scrapeWithSnapshots() {
+        metrics.serve(snapshots, InstantSource.fixed(FixedSnapshots.STARTED.plusSeconds(25)));
+        return scrape();
+    }
+
+    @Test
+    void everyMetric_hasTypeAndHelp() {
+        programming.synced(IpFamily.IPV4, 1);
+        metrics.healthz(200);
+        metrics.livez(200);
+
+        Scrape scrape = scrapeWithSnapshots();
+
+        assertThat(scrape.helps.keySet()).isEqualTo(scrape.types.keySet());
+        assertThat(scrape.helps.values()).allSatisfy(help -> assertThat(help).hasSizeGreaterThan(10));
+        assertThat(scrape.samples)
+                .allSatisfy(sample ->
+                        assertThat(scrape.types).containsKey(sample.name().replaceFirst("_(bucket|sum|count)$", "")));
+    }
+
+    @Test
+    void metrics_areTheDocumentedOnesAndNoOthers() {
+        metrics.healthz(200);
+        metrics.livez(200);
+
+        Map<String, String> types = scrapeWithSnapshots().types;
+
+        types.keySet().removeIf(name -> name.startsWith("jvm_"));
+        assertThat(types)
+                .containsExactlyInAnyOrderEntriesOf(Map.ofEntries(
+                        Map.entry("kubeproxy_sync_proxy_rules_duration_seconds", "histogram"),
+                        Map.entry("kubeproxy_network_programming_duration_seconds", "histogram"),
+                        Map.entry("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "gauge"),
+                        Map.entry("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "gauge"),
+                        Map.entry("kubeproxy_sync_proxy_rules_endpoint_changes_pending", "gauge"),
+                        Map.entry("kubeproxy_sync_proxy_rules_endpoint_changes_total", "counter"),
+                        Map.entry("kubeproxy_sync_proxy_rules_service_changes_pending", "gauge"),
+                        Map.entry("kubeproxy_sync_proxy_rules_service_changes_total", "counter"),
+                        Map.entry("kubeproxy_proxy_healthz_total", "counter"),
+                        Map.entry("kubeproxy_proxy_livez_total", "counter"),
+                        Map.entry("process_cpu_seconds_total", "counter"),
+                        Map.entry("process_start_time_seconds", "gauge"),
+                        Map.entry("process_resident_memory_bytes", "gauge"),
+                        Map.entry("process_open_fds", "gauge"),
+                        Map.entry("shunt_build_info", "gauge"),
+                        Map.entry("shunt_healthy", "gauge"),
+                        Map.entry("shunt_services", "gauge"),
+                        Map.entry("shunt_failed_services", "gauge"),
+                        Map.entry("shunt_backends", "gauge"),
+                        Map.entry("shunt_change_delay_seconds", "histogram"),
+                        Map.entry("shunt_source_events_total", "counter"),
+                        Map.entry("shunt_source_errors_total", "counter"),
+                        Map.entry("shunt_source_problems", "gauge"),
+                        Map.entry("shunt_source_listed", "gauge"),
+                        Map.entry("shunt_source_last_event_age_seconds", "gauge"),
+                        Map.entry("shunt_map_entries", "gauge"),
+                        Map.entry("shunt_map_max_entries", "gauge"),
+                        Map.entry("shunt_map_bytes", "gauge"),
+                        Map.entry("shunt_map_calls_total", "counter"),
+                        Map.entry("shunt_map_call_errors_total", "counter"),
+                        Map.entry("shunt_program_attached", "gauge"),
+                        Map.entry("shunt_service_connections_total", "counter"),
+                        Map.entry("shunt_service_refused_total", "counter")));
+    }
+
+    @Test
+    void statusMetrics_sayWhatTheStatusSays() {
+        Scrape scrape = scrapeWithSnapshots();
+
+        assertThat(scrape.value("shunt_healthy")).isOne();
+        assertThat(scrape.value("shunt_services")).isEqualTo(2);
+        assertThat(scrape.value("shunt_failed_services")).isEqualTo(1);
+        assertThat(scrape.value("shunt_backends")).isEqualTo(3);
+        assertThat(scrape.value("shunt_source_listed")).isOne();
+        assertThat(scrape.value("shunt_source_last_event_age_seconds")).isEqualTo(15);
+        assertThat(scrape.value("shunt_source_events_total", "kind", "service", "action", "set"))
+                .isEqualTo(3);
+        assertThat(scrape.value("shunt_source_errors_total", "cause", "parse")).isEqualTo(2);
+        assertThat(scrape.value("shunt_map_entries", "map", "frontends")).isEqualTo(3);
+        assertThat(scrape.named("shunt_map_entries")).hasSize(1);
+        assertThat(scrape.value("shunt_map_max_entries", "map", "origins")).isEqualTo(16384);
+        assertThat(scrape.value("shunt_map_bytes", "map", "frontends")).isEqualTo(4_194_304);
+        assertThat(scrape.value("shunt_map_calls_total", "call", "update", "map", "frontends"))
+                .isEqualTo(12);
+        assertThat(scrape.value("shunt_map_call_errors_total", "call", "update", "map", "frontends"))
+                .isEqualTo(1);
+        assertThat(scrape.value("shunt_program_attached", "program", "connect4", "hook", "cgroup/connect4"))
+                .isOne();
+        assertThat(scrape.named("shunt_build_info").getFirst().labels()).containsEntry("version", "1.2.3");
+    }
+
+    @Test
+    void serviceCounters_haveOneSeriesAServicePortAndFamily() {
+        Scrape scrape = scrapeWithSnapshots();
+
+        String[] v4 = {"namespace", "shop", "service", "web", "port", "http", "protocol", "TCP", "ip_family", "IPv4"};
+        assertThat(scrape.value("shunt_service_connections_total", v4)).isEqualTo(300);
+        assertThat(scrape.value("shunt_service_refused_total", v4)).isEqualTo(2);
+        assertThat(scrape.named("shunt_service_connections_total"))
+                .as("a service that is not in the kernel has no counters")
+                .hasSize(2);
+    }
+
+    @Test
+    void serviceCounters_goWithTheirService() {
+        scrapeWithSnapshots();
+        snapshots.services = List.of();
+
+        assertThat(scrape().named("shunt_service_connections_total")).isEmpty();
+    }
+
+    @Test
+    void unreadableCounters_leaveTheOtherMetrics() {
+        snapshots.countersFailure = new IllegalStateException("the map is gone");
+        Scrape scrape = scrapeWithSnapshots();
+
+        assertThat(scrape.named("shunt_service_connections_total")).isEmpty();
+        assertThat(scrape.value("shunt_services")).isEqualTo(2);
+    }
+
+    @Test
+    void histograms_haveKubeProxysBuckets() {
+        programming.synced(IpFamily.IPV6, 3_000_000);
+        Scrape scrape = scrape();
+
+        assertThat(scrape.bounds("kubeproxy_sync_proxy_rules_duration_seconds", "ip_family", "IPv6"))
+                .containsExactly(
+                        "0.001", "0.002", "0.004", "0.008", "0.016", "0.032", "0.064", "0.128", "0.256", "0.512",
+                        "1.024", "2.048", "4.096", "8.192", "16.384", "+Inf");
+        List<String> expected = new ArrayList<>(List.of("0.25", "0.5"));
+        for (int bound = 1; bound <= 59; bound++) {
+            expected.add(bound + ".0");
+        }
+        for (int bound = 60; bound <= 115; bound += 5) {
+            expected.add(bound + ".0");
+        }
+        for (int bound = 120; bound <= 300; bound += 30) {
+            expected.add(bound + ".0");
+        }
+        expected.add("+Inf");
+        assertThat(scrape.bounds("kubeproxy_network_programming_duration_seconds", "ip_family", "IPv4"))
+                .isEqualTo(expected);
+        assertThat(scrape.bounds("shunt_change_delay_seconds"))
+                .startsWith("1.0E-5", "2.5E-5")
+                .endsWith("10.0", "+Inf")
+                .hasSize(20);
+    }
+
+    @Test
+    void synced_isObservedInItsFamily() {
+        long before = System.currentTimeMillis();
+        programming.synced(IpFamily.IPV6, 3_000_000);
+        Scrape scrape = scrape();
+
+        String name = "kubeproxy_sync_proxy_rules_duration_seconds";
+        assertThat(scrape.value(name + "_count", "ip_family", "IPv6")).isOne();
+        assertThat(scrape.value(name + "_sum", "ip_family", "IPv6")).isEqualTo(0.003);
+        assertThat(scrape.value(name + "_bucket", "ip_family", "IPv6", "le", "0.002"))
+                .isZero();
+        assertThat(scrape.value(name + "_bucket", "ip_family", "IPv6", "le", "0.004"))
+                .isOne();
+        assertThat(scrape.value(name + "_count", "ip_family", "IPv4")).isZero();
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "ip_family", "IPv6"))
+                .isBetween(before / 1e3, System.currentTimeMillis() / 1e3);
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "ip_family", "IPv4"))
+                .isZero();
+    }
+
+    @Test
+    void changes_pendUntilTaken() {
+        programming.queued(Kind.ENDPOINT, 5);
+        programming.queued(Kind.ENDPOINT, 1);
+        programming.taken(Kind.ENDPOINT, 4);
+        programming.queued(Kind.SERVICE, 1);
+        Scrape scrape = scrape();
+
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_endpoint_changes_total"))
+                .isEqualTo(6);
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_endpoint_changes_pending"))
+                .isEqualTo(2);
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_service_changes_total"))
+                .isEqualTo(1);
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_service_changes_pending"))
+                .isEqualTo(1);
+        assertThat(scrape.value("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "ip_family", "IPv6"))
+                .isPositive();
+    }
+
+    @Test
+    void programmed_countsOnlyWhatWasTriggeredSinceTheStart() {
+        Instant now = Instant.now().plusSeconds(100);
+        programming.programmed(IpFamily.IPV4, now.minusMillis(1_500), now);
+        programming.programmed(IpFamily.IPV4, now.plusMillis(10), now);
+        programming.programmed(IpFamily.IPV4, now.minusSeconds(3600), now);
+        Scrape scrape = scrape();
+
+        String name = "kubeproxy_network_programming_duration_seconds";
+        assertThat(scrape.value(name + "_count", "ip_family", "IPv4")).isEqualTo(2);
+        assertThat(scrape.value(name + "_sum", "ip_family", "IPv4")).isBetween(1.499, 1.501);
+        assertThat(scrape.value(name + "_bucket", "ip_family", "IPv4", "le", "0.25"))
+                .isOne();
+    }
+
+    @Test
+    void delay_isInSeconds() {
+        programming.delay(40_000);
+        Scrape scrape = scrape();
+
+        assertThat(scrape.value("shunt_change_delay_seconds_bucket", "le", "2.5E-5"))
+                .isZero();
+        assertThat(scrape.value("shunt_change_delay_seconds_bucket", "le", "5.0E-5"))
+                .isOne();
+    }
+
+    @Test
+    void processMetrics_areOfThisProcess() {
+        Scrape scrape = scrape();
+
+        assertThat(scrape.value("process_resident_memory_bytes")).isBetween(10e6, 10e9);
+        assertThat(scrape.value("process_open_fds")).isBetween(3.0, 100_000.0);
+        assertThat(scrape.value("process_cpu_seconds_total")).isPositive();
+        assertThat(scrape.value("process_start_time_seconds"))
+                .isEqualTo(ProcessHandle.current()
+                                .info()
+                                .startInstant()
+                                .orElseThrow()
+                                .toEpochMilli()
+                        / 1e3);
+        assertThat(scrape.named("jvm_memory_used_bytes")).isNotEmpty();
+    }
+}

@@ -1,0 +1,144 @@
+package io.shunt.snapshot;
+
+import io.shunt.snapshot.ServiceView.BackendView;
+import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.ErrorCount;
+import io.shunt.snapshot.Status.ErrorView;
+import io.shunt.snapshot.Status.EventCount;
+import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.ProblemView;
+import io.shunt.snapshot.Status.ProgramView;
+import io.shunt.snapshot.Status.SourceView;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/** Snapshots that say what a test sets. */
+public final class FixedSnapshots implements Snapshots {
+    public static final Instant STARTED = Instant.parse("2026-01-02T03:04:05Z");
+
+    public volatile Status status = healthyStatus();
+    public volatile Health health = new Health(STARTED, null, true, true);
+    public volatile Collection<ServiceView> services = sampleServices();
+    public volatile Map<Integer, ServiceCounters> counters =
+            Map.of(7, new ServiceCounters(300, 2), 8, new ServiceCounters(5, 0));
+
+    /** What {@link #counters()} throws, if anything. */
+    public volatile @Nullable RuntimeException countersFailure;
+
+    @Override
+    public Status status() {
+        return status;
+    }
+
+    @Override
+    public Health health() {
+        return health;
+    }
+
+    @Override
+    public Collection<ServiceView> services() {
+        return services;
+    }
+
+    @Override
+    public Map<Integer, ServiceCounters> counters() {
+        RuntimeException failure = countersFailure;
+        if (failure != null) {
+            throw failure;
+        }
+        return counters;
+    }
+
+    /** shop/web in both families, and default/dns, which failed. */
+    private static List<ServiceView> sampleServices() {
+        return List.of(
+                new ServiceView(
+                        "shop",
+                        "web",
+                        "http",
+                        "TCP",
+                        "IPv6",
+                        8,
+                        List.of("[fd00::1]:80/TCP"),
+                        List.of(new BackendView("[fd00:1::2]:8080", "active")),
+                        ""),
+                new ServiceView(
+                        "shop",
+                        "web",
+                        "http",
+                        "TCP",
+                        "IPv4",
+                        7,
+                        List.of("10.96.0.1:80/TCP"),
+                        List.of(
+                                new BackendView("10.0.0.2:8080", "active"),
+                                new BackendView("10.0.0.3:8080", "draining")),
+                        ""),
+                new ServiceView(
+                        "default",
+                        "dns",
+                        "",
+                        "UDP",
+                        "IPv4",
+                        -1,
+                        List.of("10.96.0.10:53/UDP"),
+                        List.of(),
+                        "map is full"));
+    }
+
+    private static Status status(boolean healthy, List<String> complaints, List<ProblemView> problems) {
+        return new Status(
+                "1.2.3",
+                "worker-1",
+                STARTED,
+                healthy,
+                complaints,
+                new SourceView(
+                        "file",
+                        "/etc/shunt/services",
+                        true,
+                        STARTED.plusSeconds(10),
+                        problems,
+                        List.of(new EventCount("service", "set", 3), new EventCount("endpointslice", "delete", 1)),
+                        List.of(new ErrorCount("parse", 2))),
+                List.of(
+                        new ProgramView("connect4", "cgroup/connect4", "/sys/fs/cgroup", true, 412),
+                        new ProgramView("connect6", "cgroup/connect6", "/sys/fs/cgroup", healthy, 530)),
+                List.of(new MapView("frontends", 3, 65536, 4_194_304), new MapView("origins", -1, 16384, 2048)),
+                2,
+                1,
+                3,
+                List.of(new CallView("update", "frontends", 12, 1), new CallView("delete", "frontends", 2, 0)),
+                List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));
+    }
+
+    public static List<ServiceView> services(int count) {
+        return IntStream.range(0, count)
+                .mapToObj(i -> new ServiceView(
+                        "ns-" + i % 10,
+                        "service-" + i,
+                        "http",
+                        "TCP",
+                        "IPv4",
+                        i,
+                        List.of("10.96." + i / 256 + "." + i % 256 + ":80/TCP"),
+                        List.of(new BackendView("10.0." + i / 256 + "." + i % 256 + ":8080", "active")),
+                        ""))
+                .toList();
+    }
+
+    public static Status healthyStatus() {
+        return status(true, List.of(), List.of());
+    }
+
+    public static Status brokenStatus() {
+        return status(
+                false,
+                List.of("cgroup/connect6 is not attached"),
+                List.of(new ProblemView("shop/web", "web.yaml:12", "spec.ports[0].port", "is 0", "use 1 to 65535")));
+    }
+}
