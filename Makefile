@@ -37,6 +37,9 @@ build: deps $(HOME_DIR)/shunt.aot ## lay out target/shunt/bin/shunt with its jar
 fmt: deps ## format the Java sources
 	@$(MVN) -q spotless:apply
 
+docs: deps ## write docs/configuration.md anew, from the commands' own help
+	@$(MVN) -q test -Dtest=ConfigurationDocTest -Dshunt.docs.write=true
+
 image: ## build the container image IMAGE (shunt:dev), with docker, on BASE
 	@command -v docker >/dev/null || { echo "make image needs docker, and there is none here" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "make image needs a docker daemon, and none answers here" >&2; exit 1; }
@@ -75,4 +78,4 @@ $(HOME_DIR)/runtime/release: | deps
 $(HOME_DIR)/shunt.aot: $(HOME_DIR)/lib/shunt.jar $(HOME_DIR)/bin/shunt $(HOME_DIR)/runtime/release src/build/train.sh
 	@src/build/train.sh $(HOME_DIR)
 
-.PHONY: help demo test unit bench build fmt image clean deps root
+.PHONY: help demo test unit bench build fmt docs image clean deps root

@@ -36,9 +36,9 @@ class ArchitectureTest {
             Map.entry("libbpf", List.of()),
             Map.entry("datapath", List.of("table", "libbpf", "net")),
             Map.entry("snapshot", List.of("net", "cluster", "table")),
-            Map.entry("health", List.of("snapshot")),
-            Map.entry("metrics", List.of("snapshot")),
-            Map.entry("api", List.of("snapshot", "health", "metrics")),
+            Map.entry("health", List.of("snapshot", "net")),
+            Map.entry("metrics", List.of("snapshot", "net")),
+            Map.entry("api", List.of("snapshot", "health", "metrics", "net")),
             Map.entry("cli", List.of("daemon", "snapshot", "api", "datapath", "libbpf", "table", "net")),
             Map.entry(
                     "daemon",

@@ -37,11 +37,11 @@ final class CleanupCommand implements Callable<Integer> {
     public Integer call() {
         PrintWriter out = spec.commandLine().getOut();
         Path directory = bpfRoot.directory();
-        List<String> removed = pinned.cleanup(directory);
-        if (removed.isEmpty()) {
+        List<String> done = pinned.cleanup(directory);
+        if (done.isEmpty()) {
             out.println("nothing of shunt is at " + directory);
         }
-        removed.forEach(what -> out.println("removed " + what));
+        done.forEach(out::println);
         return 0;
     }
 }

@@ -28,6 +28,11 @@ public final class CommandTree {
      * @param daemon runs the daemon and returns its exit code, or throws {@link StartupException}
      */
     public CommandTree(
+            Map<String, String> environment, ToIntFunction<RunOptions> daemon, PrintWriter out, PrintWriter err) {
+        this(environment, daemon, new NodePins(), out, err);
+    }
+
+    CommandTree(
             Map<String, String> environment,
             ToIntFunction<RunOptions> daemon,
             PinnedState pinned,

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Map;
 
 /** What the kernel keeps for Shunt, whether or not a daemon runs. */
-public interface PinnedState {
+interface PinnedState {
     /** Takes decoded map entries, map by map. */
     @FunctionalInterface
     interface EntrySink {
@@ -21,15 +21,15 @@ public interface PinnedState {
     /**
      * Decodes every entry of every map pinned below a directory. Changes nothing.
      *
-     * @throws RuntimeException if it cannot; the message is one line that says why and what to do
+     * @throws CommandFailure if it cannot
      */
     void dump(Path bpfRoot, EntrySink sink);
 
     /**
      * Detaches and unpins everything below a directory.
      *
-     * @return what was removed, one line each; empty if nothing was there
-     * @throws RuntimeException if it cannot; the message is one line that says why and what to do
+     * @return what was done, one line each; empty if nothing was there
+     * @throws CommandFailure if it cannot
      */
     List<String> cleanup(Path bpfRoot);
 }

@@ -13,8 +13,10 @@ import picocli.CommandLine.Spec;
 
 @Command(
         name = "status",
-        description =
-                "Shows this node's daemon on one screen: its source, programs, maps, services, and what is wrong.",
+        description = {
+            "Shows whether this node's daemon is well.",
+            "One screen: its source, services, programs and maps, and what went wrong."
+        },
         sortOptions = false,
         optionListHeading = "%nOptions:%n",
         exitCodeListHeading = "%nExit codes:%n",

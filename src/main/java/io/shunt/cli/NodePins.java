@@ -1,0 +1,23 @@
+package io.shunt.cli;
+
+import io.shunt.datapath.Installation;
+import io.shunt.datapath.InstallationException;
+import java.nio.file.Path;
+import java.util.List;
+
+/** What is pinned on this node. */
+final class NodePins implements PinnedState {
+    @Override
+    public void dump(Path bpfRoot, EntrySink sink) {
+        throw new CommandFailure("this build cannot read the maps in " + bpfRoot);
+    }
+
+    @Override
+    public List<String> cleanup(Path bpfRoot) {
+        try {
+            return Installation.remove(bpfRoot);
+        } catch (InstallationException e) {
+            throw new CommandFailure(String.valueOf(e.getMessage()), e);
+        }
+    }
+}

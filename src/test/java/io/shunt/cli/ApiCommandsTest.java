@@ -1,0 +1,188 @@
+package io.shunt.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.sun.net.httpserver.HttpServer;
+import io.shunt.api.HostPort;
+import io.shunt.api.HttpFaces;
+import io.shunt.api.Json;
+import io.shunt.api.ServiceEntry;
+import io.shunt.metrics.Metrics;
+import io.shunt.snapshot.FixedSnapshots;
+import io.shunt.snapshot.Status;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** `shunt status` and `shunt service list` against real servers. */
+class ApiCommandsTest {
+    private static final InetSocketAddress ANY = new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0);
+    private static final InetSocketAddress ANY_V6 = new InetSocketAddress(InetAddress.ofLiteral("::1"), 0);
+
+    private final FixedSnapshots snapshots = new FixedSnapshots();
+    private final Shell shell = new Shell();
+    private HttpFaces faces;
+
+    @BeforeEach
+    void open() throws IOException {
+        faces = HttpFaces.open(ANY, ANY_V6, snapshots, new Metrics(), Map.of());
+        shell.environment.put("SHUNT_METRICS_ADDRESS", HostPort.format(faces.metricsAddress()));
+    }
+
+    @AfterEach
+    void close() {
+        faces.close();
+    }
+
+    @Test
+    void status_ofAHealthyDaemon_fitsOneScreen() {
+        assertThat(shell.run("status")).as(shell.err()).isZero();
+
+        assertThat(shell.out()
+                        .replaceAll("up \\d+ d \\d+ h", "up TIME")
+                        .replaceAll("event \\d+ d \\d+ h", "event TIME"))
+                .startsWith("""
+                        Shunt     1.2.3 on worker-1, up TIME
+                        Health    healthy
+                        Source    file /etc/shunt/services, listed, last event TIME ago
+                        Events    3 service set, 1 endpointslice delete; errors: 2 parse
+                        Services  2 programmed, 1 failed, 3 backends
+
+                        PROGRAM   HOOK             ATTACHED  INSTRUCTIONS  TARGET
+                        connect4  cgroup/connect4  yes                412  /sys/fs/cgroup
+                        connect6  cgroup/connect6  yes                530  /sys/fs/cgroup
+
+                        MAP        ENTRIES  MAXIMUM   USED   MEMORY
+                        frontends        3    65536  0.0 %  4.0 MiB
+                        origins          -    16384      -  2.0 KiB
+
+                        FAILED CALL  MAP        ERRORS  OF
+                        update       frontends       1  12
+
+                        LAST ERRORS
+                        """);
+        assertThat(shell.out()).containsPattern("default/dns +map is full");
+    }
+
+    @Test
+    void status_ofABrokenDaemon_saysWhatIsWrong_andExits1() {
+        snapshots.status = FixedSnapshots.brokenStatus();
+
+        assertThat(shell.run("status")).isEqualTo(1);
+        assertThat(shell.out())
+                .contains("Health    NOT HEALTHY\n", "\n          ! cgroup/connect6 is not attached\n")
+                .containsPattern("connect6 +cgroup/connect6 +NO ")
+                .contains(
+                        "PROBLEMS OF THE SOURCE",
+                        "\n  shop/web web.yaml:12 spec.ports[0].port: is 0; use 1 to 65535\n");
+    }
+
+    @Test
+    void status_asJson_isTheApis() {
+        assertThat(shell.run("status", "-o", "json")).isZero();
+        assertThat(Json.MAPPER.readValue(shell.out(), Status.class)).isEqualTo(snapshots.status);
+    }
+
+    @Test
+    void serviceList_isAnAlignedTable() {
+        assertThat(shell.run("service", "list")).as(shell.err()).isZero();
+        assertThat(shell.out()).isEqualTo("""
+                NAMESPACE  NAME  PORT  FRONTEND           BACKENDS  CONNECTIONS
+                default    dns   -     10.96.0.10:53/UDP         0            0
+                shop       web   http  10.96.0.1:80/TCP          2          300
+                shop       web   http  [fd00::1]:80/TCP          1            5
+                ! default/dns - (IPv4) is not as it should be: map is full
+                """);
+    }
+
+    @Test
+    void serviceList_wide_namesEachBackend() {
+        assertThat(shell.run("service", "list", "-n", "shop", "-o", "wide")).isZero();
+        assertThat(shell.out()).isEqualTo("""
+                NAMESPACE  NAME  PORT  ID  FRONTEND          CONNECTIONS  REFUSED  BACKENDS
+                shop       web   http   7  10.96.0.1:80/TCP          300        2  10.0.0.2:8080,10.0.0.3:8080(draining)
+                shop       web   http   8  [fd00::1]:80/TCP            5        0  [fd00:1::2]:8080
+                """);
+    }
+
+    @Test
+    void serviceList_asJson_isFilteredToo() {
+        assertThat(shell.run("service", "list", "dns", "-o", "json")).isZero();
+        assertThat(List.of(Json.MAPPER.readValue(shell.out(), ServiceEntry[].class)))
+                .extracting(ServiceEntry::name)
+                .containsExactly("dns");
+    }
+
+    @Test
+    void serviceList_ofAnUnknownName_exits1() {
+        assertThat(shell.run("service", "list", "-n", "default", "web")).isEqualTo(1);
+        assertThat(shell.err())
+                .isEqualTo(
+                        "shunt service list: no Service web in namespace default is served here; `shunt service list`"
+                                + " shows all\n");
+    }
+
+    @Test
+    void serviceList_withoutServices_isTheHeaderAlone() {
+        snapshots.services = List.of();
+        assertThat(shell.run("service", "list")).isZero();
+        assertThat(shell.out().lines()).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"status", "service list"})
+    void noDaemon_isSaidInOneLine_andExits1(String command) {
+        String where = HostPort.format(faces.metricsAddress());
+        faces.close();
+
+        assertThat(shell.run(command.split(" ", -1))).isEqualTo(1);
+        assertThat(shell.err())
+                .isEqualTo("shunt " + command + ": no daemon answers at " + where
+                        + " (Connection refused): start `shunt run`, or say where it is with --metrics-address\n");
+    }
+
+    @Test
+    void anotherServer_isNotMistakenForADaemon() throws IOException {
+        HttpServer other = HttpServer.create(ANY, 0);
+        other.createContext("/api/v1/status", exchange -> {
+            byte[] body = "<html>".getBytes(StandardCharsets.UTF_8);
+            exchange.sendResponseHeaders(200, body.length);
+            exchange.getResponseBody().write(body);
+            exchange.close();
+        });
+        other.start();
+        try {
+            String where = HostPort.format(other.getAddress());
+            assertThat(shell.run("status", "--metrics-address", where)).isEqualTo(1);
+            assertThat(shell.err()).startsWith("shunt status: " + where + "/api/v1/status is not what shunt answers");
+            assertThat(shell.err().lines()).hasSize(1);
+
+            assertThat(shell.run("service", "list", "--metrics-address", where)).isEqualTo(1);
+            assertThat(shell.err()).startsWith("shunt service list: " + where + " answers 404 to /api/v1/services");
+        } finally {
+            other.stop(0);
+        }
+    }
+
+    @Test
+    void wrongAddress_exits2() {
+        assertThat(shell.run("status", "--metrics-address=nowhere")).isEqualTo(2);
+        assertThat(shell.err())
+                .isEqualTo("shunt status: --metrics-address must be an address and port, as 127.0.0.1:10249 or"
+                        + " [::1]:10249, not \"nowhere\"\n");
+    }
+
+    @Test
+    void wrongFormat_exits2_andNamesTheRightOnes() {
+        assertThat(shell.run("service", "list", "-o", "yaml")).isEqualTo(2);
+        assertThat(shell.err()).contains("--output", "yaml", "WIDE");
+    }
+}
