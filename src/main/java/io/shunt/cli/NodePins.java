@@ -2,6 +2,7 @@ package io.shunt.cli;
 
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
+import io.shunt.datapath.PinnedMaps;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -9,7 +10,11 @@ import java.util.List;
 final class NodePins implements PinnedState {
     @Override
     public void dump(Path bpfRoot, EntrySink sink) {
-        throw new CommandFailure("this build cannot read the maps in " + bpfRoot);
+        try {
+            PinnedMaps.dump(bpfRoot, sink::entry);
+        } catch (InstallationException e) {
+            throw new CommandFailure(String.valueOf(e.getMessage()), e);
+        }
     }
 
     @Override

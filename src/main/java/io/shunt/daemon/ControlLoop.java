@@ -59,7 +59,7 @@ final class ControlLoop implements Runnable {
     private long retryAtNanos;
     private volatile boolean reconciled;
     private volatile boolean nodeEligible = true;
-    private volatile Instant lastUpdated = Instant.now();
+    private volatile @Nullable Instant lastUpdated;
     /** When the oldest change that waits arrived; null if none waits. */
     private volatile @Nullable Instant oldestPending;
 
@@ -178,9 +178,7 @@ final class ControlLoop implements Runnable {
         int removed = datapath.removeUnclaimed();
         reconciled = true;
         log.info(
-                "programmed {} virtual services; {} that an earlier process left are gone",
-                programmed.size(),
-                removed);
+                "programmed {} virtual services; {} that an earlier process left are gone", programmed.size(), removed);
     }
 
     private void program(ObjectName name, Pending changes) {
@@ -208,7 +206,9 @@ final class ControlLoop implements Runnable {
     private void publish(List<PlannedService> planned, List<Datapath.Outcome> outcomes) {
         for (int i = 0; i < planned.size(); i++) {
             Datapath.Outcome outcome = outcomes.get(i);
-            String error = outcome.failure() == null ? "" : String.valueOf(outcome.failure().getMessage());
+            String error = outcome.failure() == null
+                    ? ""
+                    : String.valueOf(outcome.failure().getMessage());
             programmed.put(planned.get(i).name(), new Programmed(planned.get(i), outcome.serviceId(), error));
         }
     }

@@ -32,12 +32,14 @@ final class Inbox implements ChangeSink, Executor {
     }
 
     /** The next item, or null if there is none at once. */
-    @Nullable Item poll() {
+    @Nullable
+    Item poll() {
         return items.poll();
     }
 
     /** The next item, or null if none comes within the time. */
-    @Nullable Item poll(long timeoutNanos) throws InterruptedException {
+    @Nullable
+    Item poll(long timeoutNanos) throws InterruptedException {
         return items.poll(timeoutNanos, TimeUnit.NANOSECONDS);
     }
 }

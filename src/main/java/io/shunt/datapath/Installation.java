@@ -20,6 +20,7 @@ import io.shunt.libbpf.VerifierException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -41,6 +43,7 @@ import org.slf4j.LoggerFactory;
 public final class Installation implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Installation.class);
     private static final String OBJECT = "sock";
+    private static final List<String> SOCKET_ERRORS = List.of("tcp_origin_lost", "udp_origin_lost", "bad_set");
 
     private final BpfRoot root;
     private final Path cgroup;
@@ -325,19 +328,42 @@ public final class Installation implements AutoCloseable {
         return counters(object.map("service_stats"));
     }
 
-    static Map<Integer, Counters> counters(BpfMap stats) {
+    private static Map<Integer, Counters> counters(BpfMap stats) {
         Map<Integer, Counters> counters = new HashMap<>();
-        long size = Layouts.SERVICE_STATS.byteSize();
-        stats.forEach((key, value) -> {
-            long connections = 0;
-            long refused = 0;
-            for (long at = 0; at < value.byteSize(); at += size) {
-                connections += value.get(JAVA_LONG, at);
-                refused += value.get(JAVA_LONG, at + Long.BYTES);
-            }
-            counters.put(key.get(JAVA_INT, 0), new Counters(connections, refused));
-        });
+        stats.forEach((key, value) -> counters.put(key.get(JAVA_INT, 0), sum(value)));
         return counters;
+    }
+
+    /** The counters of all CPUs, which stand one behind the other. */
+    static Counters sum(MemorySegment perCpu) {
+        long connections = 0;
+        long refused = 0;
+        for (long at = 0; at < perCpu.byteSize(); at += Layouts.SERVICE_STATS.byteSize()) {
+            connections += perCpu.get(JAVA_LONG, at);
+            refused += perCpu.get(JAVA_LONG, at + Long.BYTES);
+        }
+        return new Counters(connections, refused);
+    }
+
+    static long sumWords(MemorySegment perCpu) {
+        long sum = 0;
+        for (long at = 0; at < perCpu.byteSize(); at += Long.BYTES) {
+            sum += perCpu.get(JAVA_LONG, at);
+        }
+        return sum;
+    }
+
+    /** The names of enum sock_error in maps.h. */
+    static String socketErrorName(int error) {
+        return error < SOCKET_ERRORS.size() ? SOCKET_ERRORS.get(error) : String.valueOf(error);
+    }
+
+    /** What the programs could not do, and how often, by a name for each. Safe from any thread. */
+    public Map<String, Long> socketErrors() {
+        Map<String, Long> errors = new TreeMap<>();
+        object.map("sock_errors")
+                .forEach((key, value) -> errors.put(socketErrorName(key.get(JAVA_INT, 0)), sumWords(value)));
+        return errors;
     }
 
     /** Lets go of maps, programs and the lock; everything pinned stays and works on. */

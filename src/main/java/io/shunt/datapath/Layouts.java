@@ -48,8 +48,17 @@ final class Layouts {
                     JAVA_LONG.withName("connections"), JAVA_LONG.withName("refused"))
             .withName("service_stats");
 
+    static final StructLayout ORIGIN = MemoryLayout.structLayout(
+                    ADDRESS.withName("service"),
+                    ADDRESS.withName("backend"),
+                    PORT.withName("service_port"),
+                    PORT.withName("backend_port"),
+                    JAVA_INT.withName("backend_id"),
+                    JAVA_INT.withName("generation"))
+            .withName("origin");
+
     /** Everything that C and Java both touch. */
-    static final List<StructLayout> SHARED = List.of(FRONTEND_KEY, FRONTEND, SET, BACKEND, SERVICE_STATS);
+    static final List<StructLayout> SHARED = List.of(FRONTEND_KEY, FRONTEND, SET, BACKEND, SERVICE_STATS, ORIGIN);
 
     private Layouts() {}
 

@@ -1,0 +1,85 @@
+package io.shunt.daemon;
+
+import io.shunt.api.HttpFaces;
+import io.shunt.datapath.Installation;
+import io.shunt.datapath.InstallationException;
+import io.shunt.datapath.MapSizes;
+import io.shunt.metrics.Metrics;
+import io.shunt.snapshot.Snapshots;
+import io.shunt.snapshot.Version;
+import io.shunt.source.Source;
+import io.shunt.source.SourceConfigurationException;
+import io.shunt.source.SourceOptions;
+import io.shunt.source.Sources;
+import java.io.IOException;
+import java.time.InstantSource;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+/** How the daemon's parts are put together. They are closed in the opposite order; what is pinned stays. */
+@Configuration(proxyBeanMethods = false)
+class DaemonConfiguration {
+    @Bean
+    Inbox inbox() {
+        return new Inbox();
+    }
+
+    @Bean
+    RecentErrors recentErrors() {
+        return new RecentErrors();
+    }
+
+    @Bean
+    Metrics metrics() {
+        return new Metrics();
+    }
+
+    @Bean
+    Installation installation(RunOptions options, Inbox inbox) {
+        try {
+            return Installation.open(
+                    options.bpfRoot(),
+                    options.cgroupRoot(),
+                    new MapSizes(options.maxServices(), options.maxBackends()),
+                    inbox);
+        } catch (InstallationException e) {
+            throw new StartupException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Bean
+    ControlLoop controlLoop(Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
+        return new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors);
+    }
+
+    @Bean
+    ControlThread controlThread(ControlLoop loop) {
+        return new ControlThread(loop);
+    }
+
+    @Bean
+    Source source(RunOptions options) {
+        try {
+            return Sources.of(options.source(), new SourceOptions(options.nodeName(), options.kubeconfig(), null));
+        } catch (SourceConfigurationException e) {
+            throw StartupException.configuration(String.valueOf(e.getMessage()));
+        }
+    }
+
+    @Bean
+    Snapshots snapshots(
+            RunOptions options, Source source, Installation installation, ControlLoop loop, RecentErrors errors) {
+        return new DaemonSnapshots(Version.current(), options.nodeName(), source, installation, loop, errors);
+    }
+
+    @Bean
+    HttpFaces httpFaces(RunOptions options, Snapshots snapshots, Metrics metrics) {
+        metrics.serve(snapshots, InstantSource.system());
+        try {
+            return HttpFaces.open(
+                    options.healthzBindAddress(), options.metricsBindAddress(), snapshots, metrics, options.flags());
+        } catch (IOException e) {
+            throw new StartupException(String.valueOf(e.getMessage()), e);
+        }
+    }
+}

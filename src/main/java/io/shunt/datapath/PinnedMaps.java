@@ -1,0 +1,154 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.shunt.libbpf.BpfException;
+import io.shunt.libbpf.BpfMap;
+import io.shunt.net.Address;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+
+/** The pinned maps decoded for people, also while no daemon runs. Changes nothing and takes no lock. */
+public final class PinnedMaps {
+    private static final List<String> STATES = List.of("gone", "active", "draining");
+
+    /** In the order in which a program walks through them. */
+    private static final Map<String, Decoder> DECODERS = decoders();
+
+    private PinnedMaps() {}
+
+    /** Takes decoded entries, map by map. */
+    @FunctionalInterface
+    public interface Visitor {
+        /** @param fields key and value in the order in which people should read them */
+        void entry(String map, Map<String, ?> fields);
+    }
+
+    /** One entry's key and value as fields; null for an entry that holds nothing. */
+    private interface Decoder extends BiFunction<MemorySegment, MemorySegment, Map<String, ?>> {}
+
+    /**
+     * Decodes every entry in use of the maps pinned below {@code bpfRoot}.
+     *
+     * @throws InstallationException if there are none, or they cannot be read
+     */
+    public static void dump(Path bpfRoot, Visitor visitor) {
+        Path maps = bpfRoot.resolve("maps");
+        if (!Files.isDirectory(maps)) {
+            throw new InstallationException(
+                    "nothing is pinned below " + bpfRoot + ": start `shunt run`, or name its --bpf-root");
+        }
+        DECODERS.forEach((name, decoder) -> {
+            Path pin = maps.resolve(name);
+            if (Files.exists(pin)) {
+                try (BpfMap map = BpfMap.openPinned(pin)) {
+                    map.forEach((key, value) -> {
+                        Map<String, ?> fields = decoder.apply(key, value);
+                        if (!fields.isEmpty()) {
+                            visitor.entry(name, fields);
+                        }
+                    });
+                } catch (BpfException e) {
+                    throw new InstallationException("cannot read " + pin + ": " + e.getMessage() + ": run as root", e);
+                }
+            }
+        });
+    }
+
+    private static Map<String, Decoder> decoders() {
+        Map<String, Decoder> decoders = new LinkedHashMap<>();
+        decoders.put("frontends", PinnedMaps::frontend);
+        decoders.put("sets", PinnedMaps::set);
+        decoders.put("slots", PinnedMaps::slot);
+        decoders.put("backends", PinnedMaps::backend);
+        decoders.put("service_stats", PinnedMaps::stats);
+        decoders.put("tcp_origins", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
+        decoders.put("udp_by_service", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
+        decoders.put("sock_errors", PinnedMaps::error);
+        return decoders;
+    }
+
+    private static Map<String, Object> fields(String name, Object value) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put(name, value);
+        return fields;
+    }
+
+    private static Map<String, ?> frontend(MemorySegment key, MemorySegment value) {
+        StructLayout layout = Layouts.FRONTEND_KEY;
+        Map<String, Object> fields = fields("address", endpoint(key, layout, "address", "port"));
+        fields.put("protocol", Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol"))));
+        fields.put("service_id", value.get(JAVA_INT, 0));
+        return fields;
+    }
+
+    private static Map<String, ?> set(MemorySegment key, MemorySegment value) {
+        if (value.get(JAVA_LONG, 0) == 0) {
+            return Map.of();
+        }
+        Map<String, Object> fields = fields("service_id", key.get(JAVA_INT, 0));
+        fields.put("base", value.get(JAVA_INT, Layouts.offset(Layouts.SET, "base")));
+        fields.put("count", value.get(JAVA_INT, Layouts.offset(Layouts.SET, "count")));
+        return fields;
+    }
+
+    private static Map<String, ?> slot(MemorySegment key, MemorySegment value) {
+        if (value.get(JAVA_INT, 0) == 0) {
+            return Map.of();
+        }
+        Map<String, Object> fields = fields("slot", key.get(JAVA_INT, 0));
+        fields.put("backend_id", value.get(JAVA_INT, 0));
+        return fields;
+    }
+
+    private static Map<String, ?> backend(MemorySegment key, MemorySegment value) {
+        StructLayout layout = Layouts.BACKEND;
+        int state = value.get(JAVA_BYTE, Layouts.offset(layout, "state"));
+        if (state == 0) {
+            return Map.of();
+        }
+        Map<String, Object> fields = fields("backend_id", key.get(JAVA_INT, 0));
+        fields.put("address", endpoint(value, layout, "address", "port"));
+        fields.put("state", state < STATES.size() ? STATES.get(state) : String.valueOf(state));
+        fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
+        fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
+        return fields;
+    }
+
+    private static Map<String, ?> stats(MemorySegment key, MemorySegment value) {
+        Map<String, Object> fields = fields("service_id", key.get(JAVA_INT, 0));
+        Installation.Counters counters = Installation.sum(value);
+        fields.put("connections", counters.connections());
+        fields.put("refused", counters.refused());
+        return fields;
+    }
+
+    private static Map<String, ?> origin(Map<String, Object> fields, MemorySegment value) {
+        StructLayout layout = Layouts.ORIGIN;
+        fields.put("service", endpoint(value, layout, "service", "service_port"));
+        fields.put("backend", endpoint(value, layout, "backend", "backend_port"));
+        fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));
+        fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
+        return fields;
+    }
+
+    private static Map<String, ?> error(MemorySegment key, MemorySegment value) {
+        int error = key.get(JAVA_INT, 0);
+        Map<String, Object> fields = fields("error", Installation.socketErrorName(error));
+        fields.put("count", Installation.sumWords(value));
+        return fields;
+    }
+
+    private static String endpoint(MemorySegment segment, StructLayout layout, String address, String port) {
+        Address host = Layouts.address(segment, Layouts.offset(layout, address));
+        return (host.isV4() ? host : "[" + host + "]") + ":" + Layouts.port(segment, Layouts.offset(layout, port));
+    }
+}
