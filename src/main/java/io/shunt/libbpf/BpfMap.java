@@ -61,6 +61,7 @@ public final class BpfMap extends KernelObject {
     /**
      * Makes a map that no program knows yet, without BTF.
      *
+     * @param name letters, digits, "_" and "."; the kernel keeps 15 characters
      * @param type see {@link MapType}
      * @param keySize in bytes
      * @param valueSize in bytes; of one CPU for a per-CPU map
