@@ -23,7 +23,7 @@ public final class BpfLink extends KernelObject {
     private final String name;
 
     private BpfLink(String name, int fd) {
-        super("link", false, fd);
+        super("link", fd);
         this.name = name;
     }
 

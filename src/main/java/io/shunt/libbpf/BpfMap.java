@@ -28,15 +28,19 @@ import org.jspecify.annotations.Nullable;
  * may be called by any thread.
  */
 public final class BpfMap extends KernelObject {
-    /** Flags of {@link #update}: create or overwrite, only create, only overwrite. */
+    /** Flag of {@link #update}: create or overwrite. */
     public static final long ANY = 0;
 
+    /** Flag of {@link #update}: only create. */
     public static final long NOEXIST = 1;
+
+    /** Flag of {@link #update}: only overwrite. */
     public static final long EXIST = 2;
 
-    /** Flags of a map: take memory by the element, not all at the start; let user space map an array. */
+    /** Flag of a map: take memory with each element, not for all at the start. */
     public static final int NO_PREALLOC = 1;
 
+    /** Flag of an array: user space may map it. */
     public static final int MMAPABLE = 1 << 10;
 
     private static final int ENOENT = -Errno.ENOENT.number();
@@ -44,18 +48,23 @@ public final class BpfMap extends KernelObject {
     private static final int BATCH_BYTES = 64 * 1024;
 
     private final String name;
-    private final MemorySegment handle;
     private int type;
     private int keySize;
     private int valueSize;
     private int maxEntries;
     private int flags;
     private int valueBytes;
+    private @Nullable Arena initialValue;
 
-    private BpfMap(String name, boolean owned, int fd, MemorySegment handle) {
-        super("map", owned, fd);
+    private BpfMap(String name, int fd) {
+        super("map", fd);
         this.name = name;
-        this.handle = handle;
+    }
+
+    private BpfMap(MemorySegment definition) {
+        super("map", definition);
+        this.name = Definition.name(definition);
+        readDefinition(definition);
     }
 
     /**
@@ -77,7 +86,7 @@ public final class BpfMap extends KernelObject {
             throw Native.rethrow(t);
         }
         BpfException.check(fd, "bpf_map_create", "map " + name);
-        BpfMap map = new BpfMap(name, false, fd, MemorySegment.NULL);
+        BpfMap map = new BpfMap(name, fd);
         map.shape(type, keySize, valueSize, maxEntries, flags);
         return map;
     }
@@ -94,7 +103,7 @@ public final class BpfMap extends KernelObject {
             try (Arena arena = Arena.ofConfined()) {
                 info = MapInfo.from(info(fd, MapInfo.LAYOUT, arena, "map at " + path));
             }
-            BpfMap map = new BpfMap(info.name(), false, fd, MemorySegment.NULL);
+            BpfMap map = new BpfMap(info.name(), fd);
             map.shape(info.type(), info.keySize(), info.valueSize(), info.maxEntries(), info.flags());
             return map;
         } catch (RuntimeException e) {
@@ -104,15 +113,21 @@ public final class BpfMap extends KernelObject {
     }
 
     /** The map an object file defines, before it is loaded. */
-    static BpfMap of(MemorySegment handle) {
-        BpfMap map = new BpfMap(Definition.name(handle), true, NONE, handle);
-        map.readDefinition();
-        return map;
+    static BpfMap of(MemorySegment definition) {
+        return new BpfMap(definition);
     }
 
     void loaded() {
-        readDefinition();
-        loaded(Definition.read(Definition.FD, handle));
+        MemorySegment definition = definition();
+        readDefinition(definition);
+        loaded(Definition.read(Definition.FD, definition));
+        endInitialValue();
+    }
+
+    @Override
+    void objectClosed() {
+        super.objectClosed();
+        endInitialValue();
     }
 
     /** A map of an object file bears its full name, not the 15 characters that the kernel keeps. */
@@ -157,26 +172,30 @@ public final class BpfMap extends KernelObject {
      */
     public void setMaxEntries(int entries) {
         try {
-            int result = (int) Definition.SET_MAX_ENTRIES.invokeExact(defined(), entries);
+            int result = (int) Definition.SET_MAX_ENTRIES.invokeExact(definition(), entries);
             BpfException.check(result, "bpf_map__set_max_entries", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
-        readDefinition();
+        readDefinition(definition());
     }
 
     /**
      * The contents of a global data section (".rodata", ".data", ".bss") to start with, of a map whose object is not
-     * loaded yet. Belongs to the object, and is not to be touched once that is loaded.
+     * loaded yet. Cannot be used any more once that is loaded or closed.
      */
+    @SuppressWarnings("MustBeClosedChecker") // closed by endInitialValue
     public MemorySegment initialValue() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment size = arena.allocate(JAVA_LONG);
-            MemorySegment value = (MemorySegment) Definition.INITIAL_VALUE.invokeExact(defined(), size);
+            MemorySegment value = (MemorySegment) Definition.INITIAL_VALUE.invokeExact(definition(), size);
             if (Native.isNull(value)) {
                 throw new BpfException("bpf_map__initial_value", toString(), Errno.EINVAL.number(), "it has none");
             }
-            return value.reinterpret(size.get(JAVA_LONG, 0));
+            if (initialValue == null) {
+                initialValue = Arena.ofShared();
+            }
+            return value.reinterpret(size.get(JAVA_LONG, 0), initialValue, null);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -198,17 +217,17 @@ public final class BpfMap extends KernelObject {
             throw new LayoutMismatchException(this + " cannot take over the existing " + pinned + ": ", differences);
         }
         try {
-            int result = (int) Definition.REUSE_FD.invokeExact(defined(), pinned.fd());
+            int result = (int) Definition.REUSE_FD.invokeExact(definition(), pinned.fd());
             BpfException.check(result, "bpf_map__reuse_fd", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
-        readDefinition();
+        readDefinition(definition());
     }
 
     private static void difference(List<String> differences, String what, int existing, int expected) {
         if (existing != expected) {
-            differences.add("its " + what + " is " + existing + ", the program needs " + expected);
+            differences.add("it has " + what + " " + existing + ", the program needs " + expected);
         }
     }
 
@@ -418,23 +437,20 @@ public final class BpfMap extends KernelObject {
         valueBytes = MapType.isPerCpu(newType) ? (newValueSize + 7) / 8 * 8 * Cpus.possible() : newValueSize;
     }
 
-    private void readDefinition() {
+    private void readDefinition(MemorySegment definition) {
         shape(
-                Definition.read(Definition.TYPE, handle),
-                Definition.read(Definition.KEY_SIZE, handle),
-                Definition.read(Definition.VALUE_SIZE, handle),
-                Definition.read(Definition.MAX_ENTRIES, handle),
-                Definition.read(Definition.FLAGS, handle));
+                Definition.read(Definition.TYPE, definition),
+                Definition.read(Definition.KEY_SIZE, definition),
+                Definition.read(Definition.VALUE_SIZE, definition),
+                Definition.read(Definition.MAX_ENTRIES, definition),
+                Definition.read(Definition.FLAGS, definition));
     }
 
-    private MemorySegment defined() {
-        if (Native.isNull(handle)) {
-            throw new IllegalStateException(this + " does not belong to an object file");
+    private void endInitialValue() {
+        if (initialValue != null) {
+            initialValue.close();
+            initialValue = null;
         }
-        if (fd() != NONE) {
-            throw new IllegalStateException(this + " is loaded already");
-        }
-        return handle;
     }
 
     private boolean foundOr(int result, String call) {

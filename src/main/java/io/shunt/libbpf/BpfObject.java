@@ -28,6 +28,7 @@ public final class BpfObject implements AutoCloseable {
     private final Map<String, BpfMap> maps;
     private final Map<String, BpfProgram> programs;
     private MemorySegment handle;
+    private @Nullable Btf btf;
 
     private BpfObject(String name, MemorySegment handle) {
         this.name = name;
@@ -103,16 +104,23 @@ public final class BpfObject implements AutoCloseable {
 
     /** The types that the file was compiled with. Belongs to this object and is gone when it is closed. */
     public Btf btf() {
-        try {
-            MemorySegment btf = (MemorySegment) Calls.BTF.invokeExact(handle);
-            if (Native.isNull(btf)) {
-                throw new BpfException(
-                        "bpf_object__btf", toString(), Errno.ENOENT.number(), "compile it with clang -g");
+        if (btf == null) {
+            MemorySegment types;
+            try {
+                types = (MemorySegment) Calls.BTF.invokeExact(handle);
+            } catch (Throwable t) {
+                throw Native.rethrow(t);
             }
-            return Btf.of(btf, toString());
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
+            if (Native.isNull(types)) {
+                throw new BpfException(
+                        "bpf_object__btf",
+                        toString(),
+                        Errno.ENOENT.number(),
+                        "it is closed or was compiled without -g");
+            }
+            btf = Btf.of(types, toString());
         }
+        return btf;
     }
 
     /**
@@ -151,6 +159,10 @@ public final class BpfObject implements AutoCloseable {
         }
         maps.values().forEach(KernelObject::objectClosed);
         programs.values().forEach(KernelObject::objectClosed);
+        if (btf != null) {
+            btf.objectClosed();
+            btf = null;
+        }
         try {
             Calls.CLOSE.invokeExact(handle);
         } catch (Throwable t) {

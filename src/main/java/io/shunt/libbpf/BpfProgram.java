@@ -25,12 +25,15 @@ public final class BpfProgram extends KernelObject {
     static final int QUERY_EFFECTIVE = 1;
 
     private final String name;
-    private final MemorySegment handle;
 
-    private BpfProgram(String name, boolean owned, int fd, MemorySegment handle) {
-        super("program", owned, fd);
+    private BpfProgram(String name, int fd) {
+        super("program", fd);
         this.name = name;
-        this.handle = handle;
+    }
+
+    private BpfProgram(MemorySegment definition) {
+        super("program", definition);
+        this.name = Definition.name(definition);
     }
 
     /**
@@ -60,7 +63,7 @@ public final class BpfProgram extends KernelObject {
     private static BpfProgram opened(int fd, String what) {
         try (Arena arena = Arena.ofConfined()) {
             ProgramInfo info = ProgramInfo.from(info(fd, ProgramInfo.LAYOUT, arena, what));
-            return new BpfProgram(info.name(), false, fd, MemorySegment.NULL);
+            return new BpfProgram(info.name(), fd);
         } catch (RuntimeException e) {
             Fd.close(fd);
             throw e;
@@ -68,22 +71,13 @@ public final class BpfProgram extends KernelObject {
     }
 
     /** The program an object file defines, before it is loaded. */
-    static BpfProgram of(MemorySegment handle) {
-        try {
-            return new BpfProgram(
-                    Native.string((MemorySegment) Definition.NAME.invokeExact(handle)), true, NONE, handle);
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
-        }
+    static BpfProgram of(MemorySegment definition) {
+        return new BpfProgram(definition);
     }
 
     void loaded() {
-        try {
-            // Negative for a program that was not to be loaded.
-            loaded(Math.max(NONE, (int) Definition.FD.invokeExact(handle)));
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
-        }
+        // Negative for a program that was not to be loaded.
+        loaded(Math.max(NONE, Definition.fd(definition())));
     }
 
     /**
@@ -122,11 +116,8 @@ public final class BpfProgram extends KernelObject {
 
     /** Whether {@link BpfObject#load} loads this program; as a rule it does. For an object not loaded yet. */
     public void setAutoload(boolean load) {
-        if (Native.isNull(handle)) {
-            throw new IllegalStateException(this + " does not belong to an object file");
-        }
         try {
-            int result = (int) Definition.SET_AUTOLOAD.invokeExact(handle, load);
+            int result = (int) Definition.SET_AUTOLOAD.invokeExact(definition(), load);
             BpfException.check(result, "bpf_program__set_autoload", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
@@ -183,6 +174,22 @@ public final class BpfProgram extends KernelObject {
         static final MethodHandle FD = Native.libbpf("bpf_program__fd", Native.INT_FROM_POINTER);
         static final MethodHandle SET_AUTOLOAD =
                 Native.libbpf("bpf_program__set_autoload", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_BOOLEAN));
+
+        static String name(MemorySegment program) {
+            try {
+                return Native.string((MemorySegment) NAME.invokeExact(program));
+            } catch (Throwable t) {
+                throw Native.rethrow(t);
+            }
+        }
+
+        static int fd(MemorySegment program) {
+            try {
+                return (int) FD.invokeExact(program);
+            } catch (Throwable t) {
+                throw Native.rethrow(t);
+            }
+        }
     }
 
     private static final class Calls {

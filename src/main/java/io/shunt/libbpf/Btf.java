@@ -123,6 +123,11 @@ public final class Btf implements AutoCloseable {
         return handle;
     }
 
+    /** libbpf has freed the types with their object. */
+    void objectClosed() {
+        handle = MemorySegment.NULL;
+    }
+
     @Override
     public void close() {
         if (!owned && !Native.isNull(handle)) {

@@ -17,17 +17,28 @@ import java.nio.file.Path;
  * uses it.
  */
 abstract sealed class KernelObject implements AutoCloseable permits BpfMap, BpfProgram, BpfLink {
-    /** Sooner or later freed to its number, so every call after {@link #close} must fail with EBADF instead. */
+    /** No descriptor: every call fails with EBADF. A closed one's number may soon be that of another file. */
     static final int NONE = -1;
 
     private final String kind;
     private final boolean owned;
+    private MemorySegment definition;
     private int fd;
 
-    KernelObject(String kind, boolean owned, int fd) {
+    /** One that was made or opened by itself. */
+    KernelObject(String kind, int fd) {
         this.kind = kind;
-        this.owned = owned;
+        this.owned = false;
+        this.definition = MemorySegment.NULL;
         this.fd = fd;
+    }
+
+    /** One of an object file, which libbpf knows by {@code definition}. */
+    KernelObject(String kind, MemorySegment definition) {
+        this.kind = kind;
+        this.owned = true;
+        this.definition = definition;
+        this.fd = NONE;
     }
 
     /** Its name in the object file, the kernel's (cut to 15 characters), or for a link what it was made of. */
@@ -68,13 +79,25 @@ abstract sealed class KernelObject implements AutoCloseable permits BpfMap, BpfP
         }
     }
 
-    final void loaded(int newFd) {
+    /** What libbpf knows it by while its object is open and not loaded yet. */
+    final MemorySegment definition() {
+        if (Native.isNull(definition)) {
+            throw new IllegalStateException(this + " belongs to no object, or to one that is closed");
+        }
+        if (fd != NONE) {
+            throw new IllegalStateException(this + " is loaded already");
+        }
+        return definition;
+    }
+
+    void loaded(int newFd) {
         fd = newFd;
     }
 
-    /** The object file's fds are closed by libbpf. */
-    final void objectClosed() {
+    /** libbpf has closed the fd, and freed the definition. */
+    void objectClosed() {
         fd = NONE;
+        definition = MemorySegment.NULL;
     }
 
     final void release() {

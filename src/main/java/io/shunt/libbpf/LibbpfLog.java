@@ -103,22 +103,24 @@ public final class LibbpfLog {
     /** A va_list can be read only once, so its copy serves to find the length. */
     private static String format(MemorySegment format, MemorySegment arguments) throws Throwable {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment copy = arena.allocate(Installed.VA_LIST_BYTES, Long.BYTES);
-            copy.copyFrom(arguments.reinterpret(Installed.VA_LIST_BYTES));
-            int length = (int) Installed.VSNPRINTF.invokeExact(MemorySegment.NULL, 0L, format, copy);
+            MemorySegment copy = arena.allocate(Formatting.VA_LIST_BYTES, Long.BYTES);
+            copy.copyFrom(arguments.reinterpret(Formatting.VA_LIST_BYTES));
+            int length = (int) Formatting.VSNPRINTF.invokeExact(MemorySegment.NULL, 0L, format, copy);
             MemorySegment text = arena.allocate(length + 1L);
-            int ignored = (int) Installed.VSNPRINTF.invokeExact(text, length + 1L, format, arguments);
+            int ignored = (int) Formatting.VSNPRINTF.invokeExact(text, length + 1L, format, arguments);
             return text.getString(0);
         }
     }
 
-    static final class Installed {
+    static final class Formatting {
         /** Its size in the System V ABI and in AAPCS64; both pass a va_list as its address. */
         static final long VA_LIST_BYTES = System.getProperty("os.arch").equals("amd64") ? 24 : 32;
 
         static final MethodHandle VSNPRINTF =
                 Native.libc("vsnprintf", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS));
+    }
 
+    private static final class Installed {
         static {
             try {
                 MethodHandle print = MethodHandles.lookup()

@@ -16,6 +16,8 @@ import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 @Tag("kernel")
 class BpfMapTest {
@@ -206,6 +208,31 @@ class BpfMapTest {
         hash.forEach((key, value) -> assertThat(key).as("empty").isNull());
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        MapType.LRU_HASH + ",0",
+        MapType.PERCPU_HASH + ",0",
+        MapType.LRU_PERCPU_HASH + ",0",
+        MapType.PERCPU_ARRAY + ",0",
+        MapType.LPM_TRIE + "," + BpfMap.NO_PREALLOC
+    })
+    void forEach_showsTheElementsOfOtherKindsOfMap(int type, int flags) {
+        int keySize = type == MapType.PERCPU_ARRAY ? 4 : 8;
+        try (BpfMap map = BpfMap.create("kind", type, keySize, 8, 3, flags)) {
+            MemorySegment values = arena.allocate(map.valueBytes(), 8);
+            for (int i = 0; i < 3; i++) {
+                MemorySegment key = arena.allocate(8, 8);
+                // For the trie a prefix of 0, 1 or 2 bits, for the others a number.
+                key.set(JAVA_INT, 0, i);
+                values.set(JAVA_LONG, 0, i + 10);
+                map.update(key, values, BpfMap.ANY);
+            }
+            Map<Integer, Long> read = new HashMap<>();
+            map.forEach((key, value) -> read.put(key.get(JAVA_INT, 0), value.get(JAVA_LONG, 0)));
+            assertThat(read).containsOnly(Map.entry(0, 10L), Map.entry(1, 11L), Map.entry(2, 12L));
+        }
+    }
+
     @Test
     void forEach_whoseVisitorThrows_throwsThat() {
         hash.update(key(1), value(1), BpfMap.ANY);
@@ -380,8 +407,8 @@ class BpfMapTest {
             LayoutMismatchException e = catchThrowableOfType(
                     LayoutMismatchException.class, () -> object.map("words").reuse(hash));
             assertThat(e)
-                    .hasMessage("map words cannot take over the existing map hash: its type is 1, the program needs 2; "
-                            + "its flags is 1, the program needs 1024");
+                    .hasMessage("map words cannot take over the existing map hash: it has type 1, the program needs 2; "
+                            + "it has flags 1, the program needs 1024");
             assertThat(e.differences()).hasSize(2);
         }
     }

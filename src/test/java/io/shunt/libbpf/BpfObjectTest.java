@@ -115,6 +115,30 @@ class BpfObjectTest {
     }
 
     @Test
+    void initialValue_afterLoading_isGone() {
+        try (BpfObject object = TestObject.open("bindings")) {
+            MemorySegment constants = object.map(".rodata").initialValue();
+            object.load();
+            assertThatThrownBy(() -> constants.get(JAVA_INT, 0)).hasMessageContaining("closed");
+        }
+    }
+
+    @Test
+    void closed_itsPartsTouchNoFreedMemory() {
+        BpfObject object = TestObject.open("bindings");
+        BpfMap words = object.map("words");
+        BpfProgram add = object.program("add");
+        Btf btf = object.btf();
+        object.close();
+        assertThatThrownBy(() -> words.setMaxEntries(5))
+                .hasMessage("map words belongs to no object, or to one that is closed");
+        assertThatThrownBy(() -> add.setAutoload(false)).hasMessageStartingWith("program add belongs to no object");
+        assertThatThrownBy(() -> btf.struct("key")).hasMessage("the types of object bindings are closed");
+        assertThatThrownBy(object::load).isInstanceOf(BpfException.class);
+        assertThatThrownBy(object::btf).isInstanceOf(BpfException.class);
+    }
+
+    @Test
     void setMaxEntries_beforeLoading_sizesTheMap() {
         try (BpfObject object = TestObject.open("bindings")) {
             object.map("words").setMaxEntries(77);

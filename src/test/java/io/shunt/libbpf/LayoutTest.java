@@ -98,7 +98,7 @@ class LayoutTest {
         assertThat(c("btf_member.name_off")).isEqualTo(Btf.MemberType.NAME + " 4");
         assertThat(c("btf_member.type")).isEqualTo(Btf.MemberType.TYPE + " 4");
         assertThat(c("btf_member.offset")).isEqualTo(Btf.MemberType.OFFSET + " 4");
-        assertThat(c("va_list")).isEqualTo(String.valueOf(LibbpfLog.Installed.VA_LIST_BYTES));
+        assertThat(c("va_list")).isEqualTo(String.valueOf(LibbpfLog.Formatting.VA_LIST_BYTES));
     }
 
     @ParameterizedTest
