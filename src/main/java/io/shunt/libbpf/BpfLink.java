@@ -14,12 +14,6 @@ import java.nio.file.Path;
  * descriptor of a link that is not pinned detaches it; a pinned link outlives the process.
  */
 public final class BpfLink extends KernelObject {
-    private static final MethodHandle CREATE =
-            Native.libbpf("bpf_link_create", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
-    private static final MethodHandle UPDATE =
-            Native.libbpf("bpf_link_update", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
-    private static final MethodHandle DETACH = Native.libbpf("bpf_link_detach", Native.INT_FROM_INT);
-
     private final String name;
 
     private BpfLink(String name, int fd) {
@@ -46,7 +40,7 @@ public final class BpfLink extends KernelObject {
         String name = program.name() + " at " + type;
         int fd;
         try {
-            fd = (int) CREATE.invokeExact(program.fd(), target, type.number(), MemorySegment.NULL);
+            fd = (int) Create.CALL.invokeExact(program.fd(), target, type.number(), MemorySegment.NULL);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -70,7 +64,7 @@ public final class BpfLink extends KernelObject {
     /** Puts another program of the same type in place: at every moment one of the two runs. */
     public void update(BpfProgram program) {
         try {
-            int result = (int) UPDATE.invokeExact(fd(), program.fd(), MemorySegment.NULL);
+            int result = (int) Update.CALL.invokeExact(fd(), program.fd(), MemorySegment.NULL);
             BpfException.check(result, "bpf_link_update", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
@@ -80,7 +74,7 @@ public final class BpfLink extends KernelObject {
     /** Ends the attachment at once, even while pins or other descriptors refer to the link. */
     public void detach() {
         try {
-            BpfException.check((int) DETACH.invokeExact(fd()), "bpf_link_detach", this);
+            BpfException.check((int) Detach.CALL.invokeExact(fd()), "bpf_link_detach", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -90,5 +84,19 @@ public final class BpfLink extends KernelObject {
         try (Arena arena = Arena.ofConfined()) {
             return LinkInfo.from(info(LinkInfo.LAYOUT, arena));
         }
+    }
+
+    private static final class Create {
+        static final MethodHandle CALL = Native.libbpf(
+                "bpf_link_create", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
+    }
+
+    private static final class Update {
+        static final MethodHandle CALL =
+                Native.libbpf("bpf_link_update", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
+    }
+
+    private static final class Detach {
+        static final MethodHandle CALL = Native.libbpf("bpf_link_detach", Native.INT_FROM_INT);
     }
 }

@@ -308,7 +308,7 @@ public final class BpfMap extends KernelObject {
         sized(values, (long) valueBytes * count, "values");
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment done = arena.allocateFrom(JAVA_INT, count);
-            int result = (int) Batches.UPDATE.invokeExact(fd(), keys, values, done, MemorySegment.NULL);
+            int result = (int) UpdateBatch.CALL.invokeExact(fd(), keys, values, done, MemorySegment.NULL);
             if (result < 0) {
                 throw new BatchException("bpf_map_update_batch", toString(), -result, done.get(JAVA_INT, 0), count);
             }
@@ -326,7 +326,7 @@ public final class BpfMap extends KernelObject {
             for (int from = 0; from < count; ) {
                 done.set(JAVA_INT, 0, count - from);
                 MemorySegment rest = keys.asSlice((long) keySize * from);
-                int result = (int) Batches.DELETE.invokeExact(fd(), rest, done, MemorySegment.NULL);
+                int result = (int) DeleteBatch.CALL.invokeExact(fd(), rest, done, MemorySegment.NULL);
                 int now = done.get(JAVA_INT, 0);
                 if (result < 0 && result != ENOENT) {
                     throw new BatchException("bpf_map_delete_batch", toString(), -result, from + now, count);
@@ -384,7 +384,7 @@ public final class BpfMap extends KernelObject {
             MemorySegment keys = arena.allocate((long) keySize * capacity, Long.BYTES);
             MemorySegment values = arena.allocate((long) valueBytes * capacity, Long.BYTES);
             MemorySegment count = arena.allocateFrom(JAVA_INT, capacity);
-            result = (int) Batches.LOOKUP.invokeExact(fd(), in, next, keys, values, count, MemorySegment.NULL);
+            result = (int) LookupBatch.CALL.invokeExact(fd(), in, next, keys, values, count, MemorySegment.NULL);
             if (result < 0 && result != ENOENT && result != ENOSPC) {
                 throw new BpfException("bpf_map_lookup_batch", toString(), -result, null);
             }
@@ -477,12 +477,18 @@ public final class BpfMap extends KernelObject {
                 "bpf_map_update_elem", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG));
     }
 
-    private static final class Batches {
-        static final MethodHandle UPDATE = Native.libbpf(
+    private static final class UpdateBatch {
+        static final MethodHandle CALL = Native.libbpf(
                 "bpf_map_update_batch", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS));
-        static final MethodHandle DELETE = Native.libbpf(
+    }
+
+    private static final class DeleteBatch {
+        static final MethodHandle CALL = Native.libbpf(
                 "bpf_map_delete_batch", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, ADDRESS));
-        static final MethodHandle LOOKUP = Native.libbpf(
+    }
+
+    private static final class LookupBatch {
+        static final MethodHandle CALL = Native.libbpf(
                 "bpf_map_lookup_batch",
                 FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS));
     }

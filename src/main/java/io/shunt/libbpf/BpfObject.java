@@ -164,7 +164,7 @@ public final class BpfObject implements AutoCloseable {
             btf = null;
         }
         try {
-            Calls.CLOSE.invokeExact(handle);
+            Close.CALL.invokeExact(handle);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -212,6 +212,9 @@ public final class BpfObject implements AutoCloseable {
                 Native.libbpf("bpf_object__next_program", Native.POINTER_FROM_POINTER_POINTER);
         static final MethodHandle BTF = Native.libbpf("bpf_object__btf", Native.POINTER_FROM_POINTER);
         static final MethodHandle LOAD = Native.libbpf("bpf_object__load", Native.INT_FROM_POINTER);
-        static final MethodHandle CLOSE = Native.libbpf("bpf_object__close", Native.VOID_FROM_POINTER);
+    }
+
+    private static final class Close {
+        static final MethodHandle CALL = Native.libbpf("bpf_object__close", Native.VOID_FROM_POINTER);
     }
 }

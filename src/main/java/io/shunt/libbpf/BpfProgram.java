@@ -53,7 +53,7 @@ public final class BpfProgram extends KernelObject {
     public static BpfProgram openId(int id) {
         int fd;
         try {
-            fd = (int) Calls.FD_BY_ID.invokeExact(id);
+            fd = (int) ById.CALL.invokeExact(id);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -97,7 +97,7 @@ public final class BpfProgram extends KernelObject {
                 if (result == -Errno.ENOSPC.number()) {
                     continue;
                 }
-                BpfException.check(result, "bpf_prog_query", type);
+                BpfException.check(result, "bpf_prog_query", "programs at " + type);
                 List<Integer> attached = new ArrayList<>();
                 for (int i = 0; i < count.get(JAVA_INT, 0); i++) {
                     attached.add(ids.getAtIndex(JAVA_INT, i));
@@ -117,7 +117,7 @@ public final class BpfProgram extends KernelObject {
     /** Whether {@link BpfObject#load} loads this program; as a rule it does. For an object not loaded yet. */
     public void setAutoload(boolean load) {
         try {
-            int result = (int) Definition.SET_AUTOLOAD.invokeExact(definition(), load);
+            int result = (int) Autoload.CALL.invokeExact(definition(), load);
             BpfException.check(result, "bpf_program__set_autoload", this);
         } catch (Throwable t) {
             throw Native.rethrow(t);
@@ -172,8 +172,6 @@ public final class BpfProgram extends KernelObject {
     private static final class Definition {
         static final MethodHandle NAME = Native.libbpf("bpf_program__name", Native.POINTER_FROM_POINTER);
         static final MethodHandle FD = Native.libbpf("bpf_program__fd", Native.INT_FROM_POINTER);
-        static final MethodHandle SET_AUTOLOAD =
-                Native.libbpf("bpf_program__set_autoload", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_BOOLEAN));
 
         static String name(MemorySegment program) {
             try {
@@ -192,8 +190,13 @@ public final class BpfProgram extends KernelObject {
         }
     }
 
-    private static final class Calls {
-        static final MethodHandle FD_BY_ID = Native.libbpf("bpf_prog_get_fd_by_id", Native.INT_FROM_INT);
+    private static final class Autoload {
+        static final MethodHandle CALL =
+                Native.libbpf("bpf_program__set_autoload", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_BOOLEAN));
+    }
+
+    private static final class ById {
+        static final MethodHandle CALL = Native.libbpf("bpf_prog_get_fd_by_id", Native.INT_FROM_INT);
     }
 
     private static final class Query {

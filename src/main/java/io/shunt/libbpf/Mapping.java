@@ -19,8 +19,6 @@ final class Mapping {
             "mmap",
             FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG),
             Native.ERRNO);
-    private static final MethodHandle MUNMAP =
-            Native.libc("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
 
     private Mapping() {}
 
@@ -42,9 +40,13 @@ final class Mapping {
     /** Cannot fail for a mapping that was made here. */
     private static void unmap(MemorySegment mapped, long bytes) {
         try {
-            int ignored = (int) MUNMAP.invokeExact(mapped, bytes);
+            int ignored = (int) Unmap.CALL.invokeExact(mapped, bytes);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
+    }
+
+    private static final class Unmap {
+        static final MethodHandle CALL = Native.libc("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
     }
 }
