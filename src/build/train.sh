@@ -66,12 +66,11 @@ train() {
         if get 10256 /readyz 2>/dev/null | grep -q ' 200'; then
             ready=true
             get 10249 /metrics >/dev/null 2>&1 || true
-            kill -TERM $daemon
             break
         fi
         sleep 0.1
     done
-    $ready || kill -KILL $daemon 2>/dev/null || true
+    kill -TERM $daemon 2>/dev/null || true
     wait $daemon || true
     $ready
 }
