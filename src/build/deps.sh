@@ -22,10 +22,10 @@ for job in "$@"; do
             need clang clang
             need /usr/include/bpf/bpf_helpers.h libbpf-dev
             need mvn maven
+            need ip iproute2
             "$(dirname "$0")/jdk.sh" >/dev/null 2>&1 || missing="$missing openjdk-25-jdk-headless"
             ;;
         net)
-            need ip iproute2
             need nft nftables
             need iptables iptables
             need bpftool bpftool
@@ -57,4 +57,4 @@ case $missing in
         ;;
 esac
 # shellcheck disable=SC2086 # a list of packages
-apt-get -qq install -y --no-install-recommends $missing
+apt-get -qq install -y --no-install-recommends $missing >/dev/null
