@@ -6,6 +6,7 @@
  * Which hook runs is not what the socket's family suggests: an IPv6 socket that sends to a v4-mapped address runs
  * sendmsg4 and gets the reply through recvmsg6, one that connects to it runs connect6, and given a plain IPv4 address
  * connect4. So the two families differ only in how an address is read and written, and share everything else.
+ * An MPTCP socket connects through a subflow, a TCP socket of the kernel's own, and that is what the hooks see.
  */
 #include <linux/errno.h>
 #include <linux/bpf.h>
@@ -91,7 +92,6 @@ static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, const
 {
 	switch (ctx->protocol) {
 	case IPPROTO_TCP:
-	case IPPROTO_MPTCP:
 		return connect_tcp(ctx, asked, origin);
 	case IPPROTO_UDP:
 		return connect_udp(ctx, asked, origin);
@@ -132,7 +132,6 @@ static __always_inline bool recall(struct bpf_sock_addr *ctx, const struct peer 
 
 	switch (ctx->protocol) {
 	case IPPROTO_TCP:
-	case IPPROTO_MPTCP:
 		return tcp_recall(ctx, peer, origin);
 	case IPPROTO_UDP:
 		socket = udp_socket(ctx);
@@ -241,7 +240,7 @@ int getpeername6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_release")
 int sock_release(struct bpf_sock *ctx)
 {
-	if (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_MPTCP)
+	if (ctx->protocol == IPPROTO_TCP)
 		tcp_forget(bpf_get_socket_cookie(ctx));
 	return ALLOW;
 }

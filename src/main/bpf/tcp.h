@@ -12,7 +12,10 @@ struct sock___kern {
 	__u8 sk_kern_sock : 1;
 } __attribute__((preserve_access_index));
 
-/* Sockets of the kernel's own (NFS, Ceph) run no release hook and would leave their origin behind. */
+/*
+ * Sockets of the kernel's own (NFS, Ceph, subflows of MPTCP) run no release hook and would leave their origin behind.
+ * Nobody asks them for their peer.
+ */
 static __always_inline bool is_kernel_socket(struct bpf_sock *sk)
 {
 	struct sock___kern *tcp = (void *)bpf_skc_to_tcp_sock(sk);

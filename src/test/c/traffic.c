@@ -14,7 +14,7 @@
  *	disconnect ID                               connect() to AF_UNSPEC
  *	send ID TEXT
  *	sendto ID ADDRESS PORT TEXT
- *	recv ID [MILLISECONDS]                      -> ok TEXT
+ *	recv ID [MILLISECONDS]                      -> ok TEXT, each line end a space
  *	recvfrom ID [MILLISECONDS]                  -> ok ADDRESS PORT TEXT; ETIMEDOUT if nothing came (default 2000)
  *	getpeername ID                              -> ok ADDRESS PORT
  *	getsockname ID                              -> ok ADDRESS PORT
@@ -522,6 +522,11 @@ static bool print_received(int fd, const char *milliseconds, bool with_source)
 	printf("ok");
 	if (with_source)
 		print_address(&from);
+	/* A reply is one line, whatever came. */
+	for (int i = 0; i < got; i++) {
+		if (text[i] == '\n' || text[i] == '\r')
+			text[i] = ' ';
+	}
 	printf(" %.*s", (int)got, text);
 	return true;
 }
