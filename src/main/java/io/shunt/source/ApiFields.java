@@ -14,15 +14,23 @@ import io.fabric8.kubernetes.api.model.discovery.v1.Endpoint;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointConditions;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointPort;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointSlice;
+import java.util.EnumSet;
+import java.util.Set;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.cfg.CoercionAction;
+import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.type.LogicalType;
 
 /**
  * Binds API objects with only the fields that {@link Conversion} reads; the rest is skipped while it is parsed, which
  * is most of an object's memory. A field of the wrong type is an error, as it is to the API server.
  */
 final class ApiFields {
+    private static final Set<CoercionInputShape> NO_TEXT =
+            EnumSet.of(CoercionInputShape.Boolean, CoercionInputShape.Integer, CoercionInputShape.Float);
+
     private ApiFields() {}
 
     static JsonMapper.Builder mapper() {
@@ -30,6 +38,11 @@ final class ApiFields {
                 .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
                 .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
                 .disable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                .withCoercionConfig(LogicalType.Textual, text -> {
+                    for (CoercionInputShape scalar : NO_TEXT) {
+                        text.setCoercion(scalar, CoercionAction.Fail);
+                    }
+                })
                 .addMixIn(ObjectMeta.class, OfObjectMeta.class)
                 .addMixIn(Service.class, OfSpecified.class)
                 .addMixIn(ServiceSpec.class, OfServiceSpec.class)

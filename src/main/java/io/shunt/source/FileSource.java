@@ -44,8 +44,8 @@ final class FileSource implements Source {
 
     private static final Logger LOG = LoggerFactory.getLogger(FileSource.class);
     private static final Duration SCAN_PERIOD = Duration.ofSeconds(1);
-    /** Scans take no more than this part of the time. */
-    private static final int SCAN_SHARE = 50;
+    /** One part in so many is the most of the time that scans of a large directory take. */
+    private static final int SCAN_SHARE = 20;
 
     private final Path directory;
     private final ManifestReader reader;

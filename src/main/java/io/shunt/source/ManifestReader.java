@@ -20,7 +20,6 @@ import tools.jackson.core.ObjectWriteContext;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamFactory;
 import tools.jackson.core.exc.InputCoercionException;
-import tools.jackson.core.exc.JacksonIOException;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.core.util.JsonParserSequence;
 import tools.jackson.databind.ObjectReader;
@@ -65,15 +64,26 @@ final class ManifestReader {
         Reading reading = new Reading(file);
         try (JsonParser parser = parser(file)) {
             reading.documents(parser);
-        } catch (JacksonIOException e) {
-            if (!(e.getCause() instanceof CharacterCodingException)) {
-                throw e.getCause();
-            }
-            reading.notText();
         } catch (JacksonException e) {
-            reading.broken(e);
+            IOException unreadable = ioException(e);
+            if (unreadable == null) {
+                reading.broken(e);
+            } else if (unreadable instanceof CharacterCodingException) {
+                reading.notText();
+            } else {
+                throw unreadable;
+            }
         }
         return reading.found;
+    }
+
+    private static @Nullable IOException ioException(JacksonException e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof IOException found) {
+                return found;
+            }
+        }
+        return null;
     }
 
     private JsonParser parser(Path file) throws IOException {
@@ -237,7 +247,7 @@ final class ManifestReader {
             } else if (objects.putIfAbsent(converted.name(), converted.object()) != null) {
                 problem(
                         objectKind + " " + converted.name(),
-                        line(path),
+                        line(FieldPath.join(path, "metadata.name")),
                         "metadata.name",
                         "is in this file twice",
                         "remove one");

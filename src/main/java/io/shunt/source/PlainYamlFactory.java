@@ -10,6 +10,7 @@ import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.io.IOContext;
 import tools.jackson.dataformat.yaml.YAMLFactory;
 import tools.jackson.dataformat.yaml.YAMLParser;
+import tools.jackson.dataformat.yaml.YAMLReadFeature;
 
 /**
  * YAML of any length, read as a stream. Aliases are refused: a stream cannot resolve them, and Jackson would take the
@@ -21,6 +22,7 @@ final class PlainYamlFactory extends YAMLFactory {
     PlainYamlFactory() {
         super(YAMLFactory.builder()
                 .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .enable(YAMLReadFeature.EMPTY_STRING_AS_NULL)
                 .loadSettings(LoadSettings.builder()
                         .setCodePointLimit(Integer.MAX_VALUE)
                         .build()));
