@@ -2,6 +2,7 @@ package io.shunt.cli;
 
 import io.shunt.snapshot.Status;
 import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.ErrorCount;
 import io.shunt.snapshot.Status.ErrorView;
 import io.shunt.snapshot.Status.MapView;
 import io.shunt.snapshot.Status.ProblemView;
@@ -45,9 +46,11 @@ final class StatusScreen {
 
     private String counts() {
         String events = status.source().events().stream()
+                .filter(event -> event.count() > 0)
                 .map(event -> event.count() + " " + event.kind() + " " + event.action())
                 .collect(Collectors.joining(", "));
         String errors = status.source().errors().stream()
+                .filter(error -> error.count() > 0)
                 .map(error -> error.count() + " " + error.cause())
                 .collect(Collectors.joining(", "));
         return (events.isEmpty() ? "none" : events) + (errors.isEmpty() ? "" : "; errors: " + errors);
@@ -91,13 +94,21 @@ final class StatusScreen {
     private void printFailedCalls(PrintWriter out) {
         List<CallView> failed =
                 status.calls().stream().filter(call -> call.errors() > 0).toList();
-        if (failed.isEmpty()) {
-            return;
+        if (!failed.isEmpty()) {
+            out.println();
+            TextTable table = new TextTable("FAILED CALL", "MAP", " ERRORS", " OF");
+            failed.forEach(call -> table.row(call.call(), call.map(), call.errors(), call.count()));
+            table.print(out);
         }
-        out.println();
-        TextTable table = new TextTable("FAILED CALL", "MAP", " ERRORS", " OF");
-        failed.forEach(call -> table.row(call.call(), call.map(), call.errors(), call.count()));
-        table.print(out);
+        List<ErrorCount> socketErrors = status.socketErrors().stream()
+                .filter(error -> error.count() > 0)
+                .toList();
+        if (!socketErrors.isEmpty()) {
+            out.println();
+            TextTable table = new TextTable("SOCKET ERROR", " COUNT");
+            socketErrors.forEach(error -> table.row(error.cause(), error.count()));
+            table.print(out);
+        }
     }
 
     private void printProblems(PrintWriter out) {

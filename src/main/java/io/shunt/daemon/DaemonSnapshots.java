@@ -76,6 +76,9 @@ final class DaemonSnapshots implements Snapshots {
                 failed.size(),
                 backends,
                 installation.calls().stream().map(DaemonSnapshots::callView).toList(),
+                installation.socketErrors().entrySet().stream()
+                        .map(error -> new Status.ErrorCount(error.getKey(), error.getValue()))
+                        .toList(),
                 errors.list());
     }
 

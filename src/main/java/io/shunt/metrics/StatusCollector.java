@@ -123,6 +123,13 @@ final class StatusCollector implements MultiCollector {
                         status.calls(),
                         call,
                         CallView::errors))
+                .metricSnapshot(Series.counters(
+                        "shunt_socket_errors",
+                        "What the socket programs could not do, by cause: tcp_origin_lost and udp_origin_lost let a"
+                                + " socket see its backend's address, bad_set refused an attempt",
+                        status.socketErrors(),
+                        error -> Labels.of("cause", error.cause()),
+                        ErrorCount::count))
                 .metricSnapshot(Series.gauges(
                         "shunt_program_attached",
                         "1 if the eBPF program is attached to its hook, else 0",

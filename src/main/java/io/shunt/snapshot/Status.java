@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param services virtual services that are programmed
  * @param failedServices virtual services that could not be programmed as they should be
  * @param backends backends of the programmed services
+ * @param socketErrors what the socket programs could not do, and how often
  * @param errors the last errors, newest first, also those that have healed
  */
 public record Status(
@@ -27,6 +28,7 @@ public record Status(
         int failedServices,
         int backends,
         List<CallView> calls,
+        List<ErrorCount> socketErrors,
         List<ErrorView> errors) {
     /**
      * @param kind {@code kubernetes} or {@code file}

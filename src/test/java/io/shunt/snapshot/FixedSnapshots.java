@@ -113,6 +113,7 @@ public final class FixedSnapshots implements Snapshots {
                 1,
                 3,
                 List.of(new CallView("update", "frontends", 12, 1), new CallView("delete", "frontends", 2, 0)),
+                List.of(new ErrorCount("bad_set", 5)),
                 List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));
     }
 
