@@ -100,7 +100,7 @@ final class FileSource implements Source {
 
     @Override
     public SourceStatus status() {
-        return ledger.status("file", directory.toString(), null, problems);
+        return ledger.status("file", directory.toString(), ledger.lastTold(), problems.now());
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.shunt.cluster.Service;
 import io.shunt.source.SourceCounters.Kind;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -83,9 +84,13 @@ final class Ledger {
         }
     }
 
-    /** The status of a source of that {@code kind}; it last heard something at {@code lastEvent} or told something. */
-    synchronized SourceStatus status(String kind, String description, @Nullable Instant lastEvent, Problems problems) {
-        Instant last = lastEvent == null || (lastTold != null && lastTold.isAfter(lastEvent)) ? lastTold : lastEvent;
-        return new SourceStatus(kind, description, listed, last, services.size(), slices.size(), problems.now());
+    /** When it last told something, null if never. */
+    synchronized @Nullable Instant lastTold() {
+        return lastTold;
+    }
+
+    synchronized SourceStatus status(
+            String kind, String description, @Nullable Instant lastEvent, List<Problem> problems) {
+        return new SourceStatus(kind, description, listed, lastEvent, services.size(), slices.size(), problems);
     }
 }

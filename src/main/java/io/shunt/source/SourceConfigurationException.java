@@ -1,5 +1,7 @@
 package io.shunt.source;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * A source that can never work as it is configured. The message is one line for the operator: what is wrong, where,
  * and the cure.
@@ -11,7 +13,7 @@ public final class SourceConfigurationException extends RuntimeException {
         super(message);
     }
 
-    SourceConfigurationException(String message, Throwable cause) {
+    SourceConfigurationException(String message, @Nullable Throwable cause) {
         super(message, cause);
     }
 }

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * @param kind {@code kubernetes} or {@code file}
  * @param description the API server's URL or the directory
  * @param listed whether everything that existed at the start has been told
- * @param lastEvent when it last heard from where it looks: a change, or from an API server also a bookmark; null if
- *     never
+ * @param lastEvent a file source: when it last told something. A Kubernetes source: when it last heard anything of the
+ *     watch that has been silent longest, bookmarks too, which an API server sends about once a minute. Null if never
  * @param services how many Services it has told and not taken back
  * @param endpointSlices how many EndpointSlices it has told and not taken back
  * @param problems what is wrong now, in the order of {@link Problem#toString}

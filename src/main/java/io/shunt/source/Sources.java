@@ -15,6 +15,10 @@ public final class Sources {
      * @throws SourceConfigurationException if {@code spec} describes none, or it can never work as configured
      */
     public static Source of(String spec, SourceOptions options) {
+        if (spec.equals("kubernetes")) {
+            return new KubernetesSource(
+                    ApiServerAccess.of(options, System.getenv(), ApiServerAccess.POD_SECRETS), options.nodeName());
+        }
         if (spec.startsWith(FILE) && spec.length() > FILE.length()) {
             return new FileSource(
                     Path.of(spec.substring(FILE.length())).toAbsolutePath().normalize(), options.nodeName());

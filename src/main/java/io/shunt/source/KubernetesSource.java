@@ -1,0 +1,237 @@
+package io.shunt.source;
+
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.Service;
+import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.api.model.discovery.v1.EndpointSlice;
+import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.Informable;
+import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
+import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import io.fabric8.kubernetes.client.informers.cache.Cache;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
+import io.shunt.cluster.ChangeSink;
+import io.shunt.cluster.ObjectName;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The Kubernetes API: watches Services, EndpointSlices and this Node with kube-proxy 1.36's selectors
+ * (cmd/kube-proxy/app/server.go). It retries for ever. An object that is not as the API server would let it be keeps
+ * what it last was.
+ */
+final class KubernetesSource implements Source {
+    private static final Logger LOG = LoggerFactory.getLogger(KubernetesSource.class);
+    private static final long PAGE = 500;
+    private static final String SERVICES = "services";
+    private static final String SLICES = "endpointslices";
+    private static final String NODES = "nodes";
+    /** A node need not be listed: not every identity may read it. */
+    private static final Set<String> NEEDED = Set.of(SERVICES, SLICES);
+
+    private final SourceCounters counters = new SourceCounters();
+    private final Problems problems = new Problems(counters);
+    private final Ledger ledger = new Ledger(counters);
+    private final Map<String, Instant> heard = new ConcurrentHashMap<>();
+    private final Set<String> listed = ConcurrentHashMap.newKeySet();
+    private final List<SharedIndexInformer<?>> informers = new ArrayList<>();
+    private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
+    private final KubernetesClient client;
+    private final String url;
+    private final String nodeName;
+
+    /** @throws SourceConfigurationException if no client can be made with {@code config} */
+    KubernetesSource(Config config, String nodeName) {
+        this.nodeName = nodeName;
+        this.url = config.getMasterUrl().replaceAll("/$", "");
+        try {
+            this.client = new KubernetesClientBuilder()
+                    .withConfig(config)
+                    .withKubernetesSerialization(serialization())
+                    .withTaskExecutor(executor)
+                    .withHttpClientBuilderConsumer(
+                            builder -> builder.addOrReplaceInterceptor("shunt", new WatchListener(new Watching())))
+                    .build();
+        } catch (KubernetesClientException e) {
+            executor.shutdownNow();
+            throw new SourceConfigurationException(
+                    "no client for API server " + url + ": " + Failure.of(e).message()
+                            + "; check the certificates and keys of its configuration",
+                    e);
+        }
+    }
+
+    private static KubernetesSerialization serialization() {
+        KubernetesSerialization serialization =
+                new KubernetesSerialization(ApiFields.mapper().build(), false);
+        serialization.registerKubernetesResource(Service.class);
+        serialization.registerKubernetesResource(EndpointSlice.class);
+        serialization.registerKubernetesResource(Node.class);
+        serialization.registerKubernetesResource(Status.class);
+        return serialization;
+    }
+
+    @Override
+    public void start(ChangeSink sink) {
+        ledger.open(sink);
+        inform(
+                SERVICES,
+                "Service",
+                client.services()
+                        .inAnyNamespace()
+                        .withoutLabel(Conversion.SERVICE_PROXY_NAME)
+                        .withoutField("spec.clusterIP", "None"),
+                Service::new,
+                (name, service) -> ledger.service(
+                        name,
+                        service == null ? null : Conversion.service(service).object()));
+        inform(
+                SLICES,
+                "EndpointSlice",
+                client.discovery().v1().endpointSlices().inAnyNamespace().withoutLabel(Conversion.HEADLESS),
+                EndpointSlice::new,
+                (name, slice) -> ledger.slice(
+                        name, slice == null ? null : Conversion.slice(slice).object()));
+        inform(
+                NODES,
+                "Node",
+                client.nodes().withField("metadata.name", nodeName),
+                Node::new,
+                (name, node) -> ledger.node(node == null ? null : Conversion.node(node)));
+    }
+
+    /** Takes an object's new state, null if it is gone. */
+    private interface Taker<T> {
+        void take(ObjectName name, @Nullable T object) throws InvalidObjectException;
+    }
+
+    private <T extends HasMetadata> void inform(
+            String resource, String kind, Informable<T> objects, Supplier<T> empty, Taker<T> taker) {
+        SharedIndexInformer<T> informer = objects.withLimit(PAGE)
+                .runnableInformer(0)
+                .removeNamespaceIndex()
+                .itemStore(new VersionStore<>(empty))
+                .exceptionHandler((started, failure) -> {
+                    failed(resource, "list", Failure.of(failure));
+                    return true;
+                })
+                .addEventHandler(new Hearing<>(resource, kind, taker));
+        informers.add(informer);
+        informer.start();
+    }
+
+    /** Hears of the objects of one kind, one at a time. */
+    private final class Hearing<T extends HasMetadata> implements ResourceEventHandler<T> {
+        private final String resource;
+        private final String kind;
+        private final Taker<T> taker;
+
+        Hearing(String resource, String kind, Taker<T> taker) {
+            this.resource = resource;
+            this.kind = kind;
+            this.taker = taker;
+        }
+
+        @Override
+        public void onAdd(T object) {
+            take(object, object);
+        }
+
+        @Override
+        public void onUpdate(T before, T now) {
+            take(now, now);
+        }
+
+        @Override
+        public void onDelete(T object, boolean onlyNameKnown) {
+            take(object, null);
+        }
+
+        @Override
+        public void onList(String version, boolean empty) {
+            heard.put(resource, Instant.now());
+            problems.mend(resource);
+            listed.add(resource);
+            if (listed.containsAll(NEEDED)) {
+                ledger.listed();
+            }
+        }
+
+        private void take(T named, @Nullable T object) {
+            String key = kind + " " + Cache.metaNamespaceKeyFunc(named);
+            try {
+                taker.take(Conversion.name(named), object);
+                problems.mend(key);
+            } catch (InvalidObjectException e) {
+                problems.raise(key, e.problem(key, ""));
+            } catch (RuntimeException e) {
+                LOG.error("{} could not be taken", key, e);
+            }
+        }
+    }
+
+    /** Hears how the watches fare. */
+    private final class Watching implements WatchListener.Watches {
+        @Override
+        public void heard(String resource) {
+            heard.put(resource, Instant.now());
+        }
+
+        @Override
+        public void opened(String resource) {
+            problems.mend(resource);
+        }
+
+        @Override
+        public void failed(String resource, Failure failure) {
+            KubernetesSource.this.failed(resource, "watch", failure);
+        }
+    }
+
+    private void failed(String resource, String verb, Failure failure) {
+        problems.raise(
+                resource,
+                new Problem(
+                        failure.cause(),
+                        "API server " + url,
+                        "",
+                        "",
+                        verb + " of " + resource + " failed with " + failure.message(),
+                        failure.cure(resource)));
+    }
+
+    @Override
+    public SourceStatus status() {
+        Instant silentLongest = heard.keySet().containsAll(NEEDED)
+                ? NEEDED.stream().map(heard::get).min(Instant::compareTo).orElseThrow()
+                : null;
+        return ledger.status("kubernetes", url, silentLongest, problems.now());
+    }
+
+    @Override
+    public SourceCounters counters() {
+        return counters;
+    }
+
+    @Override
+    public void close() {
+        ledger.close();
+        informers.forEach(SharedIndexInformer::stop);
+        client.close();
+        executor.shutdownNow();
+    }
+}

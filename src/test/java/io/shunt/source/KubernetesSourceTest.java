@@ -1,0 +1,394 @@
+package io.shunt.source;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.fabric8.kubernetes.client.Config;
+import io.shunt.cluster.Change;
+import io.shunt.source.Problem.Cause;
+import io.shunt.source.SourceCounters.Kind;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.stream.IntStream;
+import org.awaitility.core.ThrowingRunnable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class KubernetesSourceTest {
+    private final FakeApiServer server = new FakeApiServer().start();
+    private final Told told = new Told();
+    private final Source source = new KubernetesSource(config(), "node-1");
+
+    private Config config() {
+        Config config = ApiServerAccess.of(
+                new SourceOptions("node-1", null, server.url()), Map.of(), Path.of("/no/such/directory"));
+        config.setRequestTimeout(1000);
+        return config;
+    }
+
+    @AfterEach
+    void close() {
+        source.close();
+        server.close();
+        assertThat(told.overlapped()).isFalse();
+    }
+
+    private static void eventually(ThrowingRunnable assertion) {
+        await().pollDelay(Duration.ZERO)
+                .pollInterval(Duration.ofMillis(5))
+                .atMost(Duration.ofSeconds(30))
+                .untilAsserted(assertion);
+    }
+
+    private void startAndWatch() {
+        source.start(told);
+        eventually(() -> assertThat(told.listed()).isOne());
+        eventually(() -> assertThat(List.of("services", "endpointslices", "nodes"))
+                .allSatisfy(resource -> assertThat(server.openWatches(resource)).isOne()));
+    }
+
+    private List<String> problems() {
+        return source.status().problems().stream().map(Problem::toString).toList();
+    }
+
+    @Test
+    void start_tellsAllThenListedOnce() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        server.put(Yaml.slice("web", "10.0.0.1", "10.0.0.2"));
+        server.put("{apiVersion: v1, kind: Node, metadata: {name: node-1}}");
+        server.put("{apiVersion: v1, kind: Node, metadata: {name: node-2}}");
+
+        startAndWatch();
+
+        assertThat(told.services()).containsExactly("default/web=10.96.0.1:80");
+        assertThat(told.slices()).containsExactly("default/web-1=[10.0.0.1, 10.0.0.2]");
+        eventually(() -> assertThat(Objects.requireNonNull(told.node()).name()).isEqualTo("node-1"));
+        SourceStatus status = source.status();
+        assertThat(status.kind()).isEqualTo("kubernetes");
+        assertThat(status.description()).isEqualTo(server.url());
+        assertThat(status.listed()).isTrue();
+        assertThat(status.lastEvent()).isBetween(Instant.now().minusSeconds(60), Instant.now());
+        assertThat(status.services()).isEqualTo(1);
+        assertThat(status.endpointSlices()).isEqualTo(1);
+        assertThat(status.problems()).isEmpty();
+    }
+
+    @Test
+    void listed_comesAfterServicesAndSlices() {
+        for (int i = 0; i < 20; i++) {
+            server.put(Yaml.service("web" + i, "10.96.0." + (i + 1), 80) + "---\n" + Yaml.slice("web" + i, "10.0.0.1"));
+        }
+
+        startAndWatch();
+
+        List<Change> beforeListed = told.changes().stream()
+                .takeWhile(change -> !(change instanceof Change.Listed))
+                .toList();
+        assertThat(beforeListed).hasSizeGreaterThanOrEqualTo(40);
+    }
+
+    @Test
+    void start_emptyCluster_isListed() {
+        startAndWatch();
+
+        assertThat(told.changes()).containsExactly(new Change.Listed());
+    }
+
+    @Test
+    void requests_selectAsKubeProxyDoes_inPages() {
+        startAndWatch();
+
+        assertThat(server.requests())
+                .contains(
+                        "/api/v1/services?fieldSelector=spec.clusterIP!=None"
+                                + "&labelSelector=!service.kubernetes.io/service-proxy-name&limit=500",
+                        "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless&limit=500",
+                        "/api/v1/nodes?fieldSelector=metadata.name=node-1&limit=500")
+                .anySatisfy(request -> assertThat(request)
+                        .startsWith("/api/v1/services?allowWatchBookmarks=true&fieldSelector=spec.clusterIP!=None")
+                        .contains("watch=true"));
+    }
+
+    @Test
+    void watch_addChangeDelete() {
+        startAndWatch();
+
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:80"));
+        server.put(Yaml.slice("web", "10.0.0.1"));
+        eventually(() -> assertThat(told.slices()).containsExactly("default/web-1=[10.0.0.1]"));
+        server.put(Yaml.service("web", "10.96.0.1", 81));
+        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:81"));
+        server.put("{apiVersion: v1, kind: Node, metadata: {name: node-1, labels: {a: b}}}");
+        eventually(() -> assertThat(told.node()).isNotNull());
+        server.delete("Service", "default/web");
+        server.delete("EndpointSlice", "default/web-1");
+        server.delete("Node", "node-1");
+        eventually(() -> assertThat(told.services()).isEmpty());
+        eventually(() -> assertThat(told.slices()).isEmpty());
+        eventually(() -> assertThat(told.node()).isNull());
+
+        assertThat(source.counters().sets(Kind.SERVICE)).isEqualTo(2);
+        assertThat(source.counters().deletes(Kind.SERVICE)).isEqualTo(1);
+        assertThat(told.listed()).isOne();
+    }
+
+    @Test
+    void watch_changeThatConcernsNoProxy_isNotTold() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        startAndWatch();
+
+        server.put(Yaml.service("web", "10.96.0.1", 80).replace("name: web", "name: web\n  labels: {a: b}"));
+        server.put(Yaml.service("last", "10.96.0.2", 80));
+
+        eventually(() -> assertThat(told.services()).hasSize(2));
+        assertThat(source.counters().sets(Kind.SERVICE)).isEqualTo(2);
+    }
+
+    @Test
+    void watch_charactersBeyondAscii() {
+        startAndWatch();
+
+        for (int i = 1; i <= 5; i++) {
+            server.put(Yaml.service("web", "10.96.0.1", i)
+                    .replace("name: web", "name: web\n  annotations: {note: größer €uro 🦊}"));
+            String expected = "default/web=10.96.0.1:" + i;
+            eventually(() -> assertThat(told.services()).containsExactly(expected));
+        }
+
+        assertThat(source.counters().errors(Cause.GARBAGE)).isZero();
+        assertThat(server.requests().stream().filter(request -> request.startsWith("/api/v1/services")))
+                .as("one list, one watch")
+                .hasSize(2);
+    }
+
+    @Test
+    void watch_addingAFilteredLabel_isADelete() {
+        String service = Yaml.service("web", "10.96.0.1", 80);
+        String slice = Yaml.slice("web", "10.0.0.1");
+        server.put(service + "---\n" + slice);
+        startAndWatch();
+
+        server.put(service.replace("name: web", "name: web\n  labels: {service.kubernetes.io/service-proxy-name: x}"));
+        eventually(() -> assertThat(told.services()).isEmpty());
+        server.put(slice.replace("labels:", "labels:\n    service.kubernetes.io/headless: \"\""));
+        eventually(() -> assertThat(told.slices()).isEmpty());
+
+        server.put(service + "---\n" + slice);
+        eventually(() -> assertThat(told.services()).hasSize(1));
+        eventually(() -> assertThat(told.slices()).hasSize(1));
+    }
+
+    @Test
+    void watch_clusterIpBecomesUnserved_isADelete() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        startAndWatch();
+
+        server.put(Yaml.service("web", "10.96.0.1", 80).replace("spec:", "spec:\n  type: ExternalName"));
+
+        eventually(() -> assertThat(told.services()).isEmpty());
+    }
+
+    @Test
+    void list_inPages() {
+        IntStream.rangeClosed(1, 1234)
+                .forEach(i -> server.put(Yaml.service("web-" + i, "10.96." + i / 250 + "." + (1 + i % 250), 80)));
+
+        startAndWatch();
+
+        assertThat(told.services()).hasSize(1234);
+        assertThat(server.requests().stream().filter(request -> request.contains("continue=")))
+                .hasSize(2);
+    }
+
+    @Test
+    void droppedWatch_isOpenedAgain_andMissesNothing() {
+        server.put(Yaml.service("a", "10.96.0.1", 80));
+        startAndWatch();
+
+        server.answer("watch=true", 503, "");
+        server.dropWatches();
+        eventually(() -> assertThat(problems())
+                .anySatisfy(problem -> assertThat(problem)
+                        .isEqualTo("API server " + server.url()
+                                + ": watch of services failed with status 503: Service Unavailable; look at the API server's log;"
+                                + " retried until then")));
+        server.put(Yaml.service("b", "10.96.0.2", 80));
+        server.delete("Service", "default/a");
+        assertThat(told.services()).containsExactly("default/a=10.96.0.1:80");
+        server.answerWell();
+
+        eventually(() -> assertThat(told.services()).containsExactly("default/b=10.96.0.2:80"));
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(source.counters().errors(Cause.HTTP_STATUS)).isPositive();
+        assertThat(told.listed()).isOne();
+    }
+
+    @Test
+    void historyLostWhileDisconnected_newListTellsDeletesToo() {
+        server.put(Yaml.service("a", "10.96.0.1", 80));
+        server.put(Yaml.service("b", "10.96.0.2", 80));
+        server.put(Yaml.slice("a", "10.0.0.1"));
+        startAndWatch();
+
+        server.stop();
+        server.delete("Service", "default/a");
+        server.delete("EndpointSlice", "default/a-1");
+        server.put(Yaml.service("b", "10.96.0.2", 81));
+        server.put(Yaml.service("c", "10.96.0.3", 80));
+        server.compact();
+        eventually(() -> assertThat(problems()).isNotEmpty());
+        assertThat(told.services()).containsExactly("default/a=10.96.0.1:80", "default/b=10.96.0.2:80");
+        server.start();
+
+        eventually(
+                () -> assertThat(told.services()).containsExactly("default/b=10.96.0.2:81", "default/c=10.96.0.3:80"));
+        eventually(() -> assertThat(told.slices()).isEmpty());
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(source.counters().errors(Cause.CONNECTION)).isPositive();
+        assertThat(told.listed()).isOne();
+    }
+
+    @Test
+    void serverDownAtStart_isWaitedFor() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        server.stop();
+        source.start(told);
+        eventually(() -> assertThat(problems())
+                .contains("API server " + server.url() + ": list of services failed with no connection;"
+                        + " check the address and that the API server runs; retried until then"));
+        assertThat(source.status().listed()).isFalse();
+        assertThat(source.status().lastEvent()).isNull();
+
+        server.start();
+
+        eventually(() -> assertThat(told.listed()).isOne());
+        assertThat(told.services()).containsExactly("default/web=10.96.0.1:80");
+        eventually(() -> assertThat(problems()).isEmpty());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            401 | {"kind":"Status","apiVersion":"v1","code":401,"message":"Unauthorized"} | UNAUTHORIZED | status 401: Unauthorized; check that its token or client certificate has not expired and is this cluster's
+            403 | {"kind":"Status","apiVersion":"v1","code":403,"message":"services is forbidden"} | FORBIDDEN | status 403: services is forbidden; grant list and watch of services, as ClusterRole system:node-proxier does
+            500 | {"kind":"Status","apiVersion":"v1","code":500,"message":"etcd is gone"} | HTTP_STATUS | status 500: etcd is gone; look at the API server's log; retried until then
+            404 | nothing here | HTTP_STATUS | status 404
+            200 | <html>Please log in</html> | GARBAGE | an answer that is not the Kubernetes API's
+            200 | {} | GARBAGE | an answer that is not the Kubernetes API's
+            200 | {"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"kind":"Service","metadata":{"na | GARBAGE | an answer that is not the Kubernetes API's
+            200 | {"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"x"},"spec":{"ports":"none"}}]} | GARBAGE | an answer that is not the Kubernetes API's
+            0   | | TIMEOUT | no answer in time; check the network and the API server's load; retried until then
+            """)
+    void badAnswer_showsAndIsRetried(int status, String body, Cause cause, String message) {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        server.answer("/services", status, body == null ? "" : body);
+        source.start(told);
+
+        eventually(() -> assertThat(problems())
+                .anySatisfy(problem -> assertThat(problem)
+                        .startsWith("API server " + server.url() + ": list of services failed with " + message)));
+        assertThat(source.counters().errors(cause)).isPositive();
+        assertThat(told.listed()).isZero();
+        assertThat(told.changes()).isEmpty();
+
+        server.answerWell();
+        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:80"));
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(told.listed()).isOne();
+    }
+
+    @Test
+    void nodeForbidden_showsButDoesNotHoldBackListed() {
+        server.answer("/nodes", 403, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":403}");
+        source.start(told);
+
+        eventually(() -> assertThat(told.listed()).isOne());
+        eventually(() ->
+                assertThat(problems()).singleElement().asString().contains("list of nodes failed with status 403"));
+    }
+
+    @Test
+    void garbageOnTheWatch_showsAndIsMendedByANewList() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        startAndWatch();
+
+        server.sendRaw("services", "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Serv");
+        eventually(() -> assertThat(source.counters().errors(Cause.GARBAGE)).isPositive());
+        server.put(Yaml.service("web", "10.96.0.1", 81));
+
+        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:81"));
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(source.counters().deletes(Kind.SERVICE)).isZero();
+    }
+
+    @Test
+    void bookmark_countsAsHeard_andGoneOnTheWatchListsAnew() {
+        startAndWatch();
+        Instant before = Objects.requireNonNull(source.status().lastEvent());
+        server.sendRaw("services", bookmark("v1", "Service"));
+        server.sendRaw("endpointslices", bookmark("discovery.k8s.io/v1", "EndpointSlice"));
+        eventually(() -> assertThat(source.status().lastEvent()).isAfter(before));
+        assertThat(told.changes()).containsExactly(new Change.Listed());
+
+        server.sendRaw("services", """
+                {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","code":410,"reason":"Expired"}}""");
+        eventually(() -> assertThat(server.requests().stream()
+                        .filter(request -> request.startsWith("/api/v1/services?fieldSelector")))
+                .hasSize(2));
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        eventually(() -> assertThat(told.services()).hasSize(1));
+        assertThat(problems()).isEmpty();
+    }
+
+    private static String bookmark(String apiVersion, String kind) {
+        return "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"" + kind + "\",\"apiVersion\":\"" + apiVersion
+                + "\",\"metadata\":{\"resourceVersion\":\"100\"}}}";
+    }
+
+    @Test
+    void invalidObject_keepsWhatItLastWas_untilItIsMended() {
+        server.put(Yaml.service("web", "10.96.0.1", 80) + "---\n" + Yaml.slice("web", "10.0.0.1"));
+        startAndWatch();
+
+        server.put(Yaml.service("web", "10.96.0.300", 81));
+        server.put(Yaml.slice("web", "fd00::1"));
+        eventually(() -> assertThat(problems())
+                .containsExactly(
+                        "EndpointSlice default/web-1: endpoints[0].addresses[0]: fd00::1 is an IPv6 address in a slice"
+                                + " of addressType IPv4; move it to a slice of addressType IPv6",
+                        "Service default/web: spec.clusterIP: \"10.96.0.300\" is no IP address; write an IPv4 address"
+                                + " without leading zeros or an IPv6 address, and IPv4 never as ::ffff:a.b.c.d"));
+        assertThat(source.counters().errors(Cause.INVALID)).isEqualTo(2);
+        assertThat(told.services()).containsExactly("default/web=10.96.0.1:80");
+        assertThat(told.slices()).containsExactly("default/web-1=[10.0.0.1]");
+
+        server.put(Yaml.service("web", "10.96.0.1", 81));
+        server.delete("EndpointSlice", "default/web-1");
+        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:81"));
+        eventually(() -> assertThat(told.slices()).isEmpty());
+        eventually(() -> assertThat(problems()).isEmpty());
+    }
+
+    @Test
+    void close_endsTelling() {
+        startAndWatch();
+        int before = told.changes().size();
+
+        source.close();
+        source.close();
+
+        eventually(() -> {
+            server.put(Yaml.service("web", "10.96.0.1", 80));
+            assertThat(server.openWatches("services"))
+                    .as("the server notices when it writes")
+                    .isZero();
+        });
+        assertThat(told.changes()).hasSize(before);
+    }
+}
