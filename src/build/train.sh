@@ -88,7 +88,8 @@ else
     train
 fi || {
     echo "The daemon did not become ready here, so the AOT cache is made from what it reached. It said:"
-    grep -v '\[aot' "$work/log" | tail -n 5
+    # What the JVM says of its work is left out.
+    grep -vE '\[aot|AOT|^Picked up' "$work/log" | tail -n 5
 } >&2
 
 # A cache that is missing or cannot be used passes unseen otherwise.
