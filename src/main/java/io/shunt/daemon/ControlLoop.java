@@ -105,8 +105,16 @@ final class ControlLoop implements Runnable {
 
     private void take(Inbox.Item item) {
         switch (item) {
-            case Inbox.Task task -> task.task().run();
+            case Inbox.Task task -> run(task.task());
             case Inbox.Arrival arrival -> take(arrival.change(), arrival.arrivedNanos());
+        }
+    }
+
+    private static void run(Runnable task) {
+        try {
+            task.run();
+        } catch (RuntimeException e) {
+            log.error("a task of the control loop has failed", e);
         }
     }
 

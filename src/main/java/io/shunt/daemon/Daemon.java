@@ -23,8 +23,8 @@ public final class Daemon {
      */
     public static int run(RunOptions options) {
         ConfigurableApplicationContext context = open(options);
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context), "shunt-stop"));
         ControlThread control = context.getBean(ControlThread.class);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, control), "shunt-stop"));
         control.start();
         context.getBean(Source.class).start(context.getBean(Inbox.class));
         HttpFaces faces = context.getBean(HttpFaces.class);
@@ -61,9 +61,10 @@ public final class Daemon {
     }
 
     /** A signal is how a daemon ends in good order, so its exit code is not the signal's. */
-    private static void stop(ConfigurableApplicationContext context) {
+    private static void stop(ConfigurableApplicationContext context, ControlThread control) {
+        boolean failed = !control.ended().getNow(true);
         log.info("stopping; traffic goes on as it is programmed");
         context.close();
-        Runtime.getRuntime().halt(0);
+        Runtime.getRuntime().halt(failed ? 1 : 0);
     }
 }

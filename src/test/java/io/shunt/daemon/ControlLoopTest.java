@@ -1,0 +1,217 @@
+package io.shunt.daemon;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.shunt.cluster.Change;
+import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Node;
+import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Service;
+import io.shunt.datapath.Installation;
+import io.shunt.datapath.MapSizes;
+import io.shunt.metrics.Metrics;
+import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
+import io.shunt.net.Protocol;
+import io.shunt.testbed.Cgroup;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The loop on its own thread, over the kernel's maps. */
+@Tag("kernel")
+class ControlLoopTest {
+    private static final int MOST_BACKENDS = 8;
+
+    private final Inbox inbox = new Inbox();
+    private final RecentErrors errors = new RecentErrors();
+    private final Metrics metrics = new Metrics();
+    private final Path bpfRoot =
+            Path.of("/sys/fs/bpf/shunt-loop-" + ProcessHandle.current().pid());
+    private final Cgroup cgroup = Cgroup.create("loop");
+    private final Installation installation =
+            Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), inbox);
+    private final ControlLoop loop = new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors);
+    private final ControlThread thread = new ControlThread(loop);
+
+    @BeforeEach
+    void start() {
+        thread.start();
+    }
+
+    @AfterEach
+    void stop() throws InterruptedException {
+        thread.close();
+        installation.close();
+        Installation.remove(bpfRoot);
+        cgroup.close();
+    }
+
+    private static ObjectName name(String name) {
+        return new ObjectName("shop", name);
+    }
+
+    private void service(String name, int host) {
+        Service service = new Service(
+                name(name),
+                List.of(Address.of("10.96.0." + host)),
+                List.of(new Service.Port("http", Protocol.TCP, 80)));
+        inbox.accept(new Change.ServiceChange(name(name), service));
+    }
+
+    private void slice(String service, @Nullable Instant triggered, int... hosts) {
+        List<EndpointSlice.Endpoint> endpoints = new ArrayList<>();
+        for (int host : hosts) {
+            endpoints.add(new EndpointSlice.Endpoint(Address.of("10.0.0." + host), true, true, false, null));
+        }
+        ObjectName name = name(service + "-slice");
+        inbox.accept(new Change.SliceChange(
+                name,
+                new EndpointSlice(
+                        name,
+                        name(service),
+                        IpFamily.IPV4,
+                        List.of(new EndpointSlice.Port("http", Protocol.TCP, 8080)),
+                        endpoints,
+                        triggered)));
+    }
+
+    /** Waits until everything that was sent before is programmed, or has failed. */
+    private void settle() {
+        await().atMost(Duration.ofSeconds(10)).until(() -> {
+            CountDownLatch seen = new CountDownLatch(1);
+            inbox.execute(seen::countDown);
+            seen.await();
+            return loop.health(true).oldestQueued() == null;
+        });
+    }
+
+    private Map<String, Programmed> programmed() {
+        return loop.programmed().stream()
+                .collect(java.util.stream.Collectors.toMap(
+                        p -> p.planned().name().service().name(), p -> p));
+    }
+
+    private Programmed programmed(String service) {
+        return Objects.requireNonNull(programmed().get(service), service);
+    }
+
+    @Test
+    void changes_beforeTheSourceHasListed_areNotProgrammed() {
+        service("web", 1);
+        slice("web", null, 1, 2);
+        settle();
+        assertThat(loop.programmed()).isEmpty();
+        assertThat(loop.reconciled()).isFalse();
+
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+
+        assertThat(programmed("web").planned().service().backends()).hasSize(2);
+        assertThat(programmed("web").serviceId()).isPositive();
+    }
+
+    @Test
+    void service_thatDoesNotFit_keepsWhatItHadAndHealsWhenRoomComes() {
+        service("web", 1);
+        slice("web", null, 1);
+        service("big", 2);
+        slice("big", null, 1, 2, 3, 4, 5, 6);
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+
+        slice("web", null, 11, 12, 13, 14, 15, 16);
+        await().until(() -> !programmed("web").error().isEmpty());
+
+        assertThat(programmed("web").error()).contains("backends").contains("--max-backends");
+        assertThat(programmed("big").error()).isEmpty();
+        assertThat(errors.list()).anyMatch(e -> e.object().equals("Service shop/web"));
+
+        inbox.accept(new Change.ServiceChange(name("big"), null));
+        await().atMost(Duration.ofSeconds(10))
+                .until(() -> programmed("web").error().isEmpty());
+        assertThat(programmed()).containsOnlyKeys("web");
+    }
+
+    @Test
+    void services_withOneAddress_theFirstKeepsItUntilItGoes() {
+        inbox.accept(new Change.Listed());
+        service("first", 1);
+        settle();
+        service("second", 1);
+        await().until(() -> programmed().containsKey("second"));
+        assertThat(programmed("second").error()).contains("already belongs to shop/first");
+
+        inbox.accept(new Change.ServiceChange(name("first"), null));
+
+        await().atMost(Duration.ofSeconds(10))
+                .until(() -> programmed("second").error().isEmpty());
+    }
+
+    @Test
+    void slice_thatSaysWhenItChanged_isMeteredAsKubeProxyDoes() throws IOException {
+        inbox.accept(new Change.Listed());
+        service("web", 1);
+        slice("web", Instant.now(), 1);
+        settle();
+        await().until(() -> programmed().containsKey("web"));
+
+        assertThat(scrape())
+                .anyMatch(line -> line.startsWith("kubeproxy_network_programming_duration_seconds_count")
+                        && line.contains("ip_family=\"IPv4\"")
+                        && line.endsWith(" 1"))
+                .anyMatch(line -> line.equals("kubeproxy_sync_proxy_rules_endpoint_changes_pending 0.0"));
+    }
+
+    private List<String> scrape() throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        metrics.write(out);
+        try (Stream<String> lines = out.toString(StandardCharsets.UTF_8).lines()) {
+            return lines.toList();
+        }
+    }
+
+    @Test
+    void node_thatLeaves_isNotEligibleAndStaysSoWhenItIsGone() {
+        inbox.accept(new Change.NodeChange(new Node("n", List.of(), Map.of(), true)));
+        settle();
+        assertThat(loop.health(true).nodeEligible()).isFalse();
+
+        inbox.accept(new Change.NodeChange(null));
+        settle();
+        assertThat(loop.health(true).nodeEligible()).isFalse();
+    }
+
+    @Test
+    void stop_endsTheThreadInGoodOrder() throws InterruptedException {
+        thread.close();
+
+        assertThat(thread.ended()).isCompletedWithValue(true);
+    }
+
+    @Test
+    void task_thatThrows_doesNotEndTheLoop() {
+        inbox.execute(() -> {
+            throw new IllegalStateException("a fault");
+        });
+        inbox.accept(new Change.Listed());
+
+        await().until(loop::reconciled);
+        assertThat(thread.ended()).isNotDone();
+    }
+}
