@@ -235,8 +235,6 @@ static __always_inline void udp_remember(struct bpf_sock_addr *ctx, const struct
 	}
 	if (room < UDP_NEAR_ORIGINS) {
 		origins->near[room] = *origin;
-		if (origins->overflowed)
-			drop_by_backend(socket->cookie, &origin->backend, origin->backend_port);
 		return;
 	}
 	origins->overflowed = 1;

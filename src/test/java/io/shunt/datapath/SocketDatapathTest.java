@@ -338,6 +338,23 @@ class SocketDatapathTest {
 
     @ParameterizedTest
     @EnumSource
+    void udpConnect_thatFailsOnASocketWithManyOrigins_leavesTheOldPeerTheService(Naming naming) {
+        Vip vip = udpService(naming, 1);
+        Socket socket = udp(naming);
+        socket.connect(naming.named(vip.at()));
+        for (int i = 0; i < 4; i++) {
+            socket.sendTo(naming.named(udpService(naming, 1).at()), "?");
+        }
+        Server nowhere = fixture.at(new Peer(naming.v6() ? "fd99::1" : "192.0.2.1", 53));
+        fixture.backend(nowhere, vip.id(), SocketFixture.ACTIVE, 1);
+        fixture.setMembers(vip, List.of(nowhere));
+        assertFails("ENETUNREACH", () -> socket.connect(naming.named(vip.at())));
+        assertThat(socket.peerName()).isEqualTo(naming.reported(vip.at()));
+        exchangeConnected(socket, naming, vip);
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void sendTo_theServiceOfAConnectedSocket_goesToItsPeer(Naming naming) {
         Vip vip = udpService(naming, 8);
         for (int i = 0; i < 20; i++) {
@@ -448,6 +465,19 @@ class SocketDatapathTest {
                 vip, backends.stream().filter(server -> server != reused).toList());
         fixture.backend(reused, later.id(), SocketFixture.ACTIVE, 2);
         assertThat(exchange(socket, naming, vip)).isNotEqualTo(first);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void sendTo_afterItsBackendsIdBecameAnotherOfTheService_goesThere(Naming naming) {
+        List<Server> backends = fixture.servers(naming.v6(), Protocol.UDP, 1);
+        Vip vip = fixture.service(naming.v6(), Protocol.UDP, backends);
+        Server successor = fixture.servers(naming.v6(), Protocol.UDP, 1).getFirst();
+        Socket socket = udp(naming);
+        exchange(socket, naming, vip);
+        Server reused = new Server(backends.getFirst().id(), successor.at(), successor.name());
+        fixture.backend(reused, vip.id(), SocketFixture.ACTIVE, 2);
+        assertThat(exchange(socket, naming, vip)).isEqualTo(successor.name());
     }
 
     @ParameterizedTest
