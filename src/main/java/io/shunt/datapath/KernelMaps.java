@@ -32,6 +32,9 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long KEY_ADDRESS = Layouts.offset(Layouts.FRONTEND_KEY, "address");
     private static final long KEY_PORT = Layouts.offset(Layouts.FRONTEND_KEY, "port");
     private static final long KEY_PROTOCOL = Layouts.offset(Layouts.FRONTEND_KEY, "protocol");
+    /** How far apart the elements of `slots` stand: the kernel rounds an array's elements up to 8 bytes. */
+    private static final long SLOT_STRIDE = 8;
+
     private static final VarHandle SET_WORD = JAVA_LONG.varHandle();
     private static final boolean LITTLE_ENDIAN = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
 
@@ -97,7 +100,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public int maxSlots() {
-        return (int) (slots.byteSize() / Integer.BYTES);
+        return (int) (slots.byteSize() / SLOT_STRIDE);
     }
 
     @Override
@@ -211,12 +214,12 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     @Override
     public void putSlot(int index, int backendId) {
         slotStores.count();
-        slots.setAtIndex(JAVA_INT, index, backendId);
+        slots.set(JAVA_INT, index * SLOT_STRIDE, backendId);
     }
 
     @Override
     public int slot(int index) {
-        return slots.getAtIndex(JAVA_INT, index);
+        return slots.get(JAVA_INT, index * SLOT_STRIDE);
     }
 
     @Override
