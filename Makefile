@@ -18,7 +18,7 @@ SOURCES := pom.xml $(shell find src/main/java src/main/resources src/main/bpf -t
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: root build ## balance a Service over three backends by eBPF, and watch it happen; KEEP=1 leaves it running
+demo: root build target/traffic ## balance a Service over three backends by eBPF, and watch it happen; KEEP=1 leaves it running
 	@KEEP=$(KEEP) examples/demo.sh
 
 test: root build ## run all tests: against the kernel, in network namespaces, as root
@@ -77,5 +77,9 @@ $(HOME_DIR)/runtime/release: | deps
 
 $(HOME_DIR)/shunt.aot: $(HOME_DIR)/lib/shunt.jar $(HOME_DIR)/bin/shunt $(HOME_DIR)/runtime/release src/build/train.sh
 	@src/build/train.sh $(HOME_DIR)
+
+# The Maven build makes it too, for the tests.
+target/traffic: src/test/c/traffic.c src/test/c/Makefile | deps
+	@$(MAKE) -s -C $(<D)
 
 .PHONY: help demo test unit bench build fmt docs image clean deps root
