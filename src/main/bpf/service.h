@@ -58,14 +58,17 @@ bad:
 	return false;
 }
 
-/* Is the backend of this origin still what it was, and good for the conversations it has? */
+/*
+ * Is the backend of this origin still what it was, and good for the conversations it has? State first: it is written
+ * last when an entry is used again.
+ */
 static __always_inline bool still_serves(const struct origin *origin, __u32 service_id)
 {
 	__u32 id = origin->backend_id;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &id);
 
-	return backend && backend->generation == origin->generation && backend->service_id == service_id &&
-	       backend->state != BACKEND_GONE;
+	return backend && *(volatile __u8 *)&backend->state != BACKEND_GONE &&
+	       backend->generation == origin->generation && backend->service_id == service_id;
 }
 
 static __always_inline void count_connection(__u32 service_id)

@@ -436,7 +436,8 @@ class SocketDatapathTest {
         Socket socket = udp(naming);
         String first = exchange(socket, naming, vip);
         Server gone = named(backends, first);
-        List<Server> rest = backends.stream().filter(server -> server != gone).toList();
+        List<Server> rest =
+                backends.stream().filter(server -> !server.equals(gone)).toList();
         fixture.setMembers(vip, rest);
         assertThat(exchange(socket, naming, vip))
                 .as("out of the set, still active")
@@ -462,7 +463,7 @@ class SocketDatapathTest {
         String first = exchange(socket, naming, vip);
         Server reused = named(backends, first);
         fixture.setMembers(
-                vip, backends.stream().filter(server -> server != reused).toList());
+                vip, backends.stream().filter(server -> !server.equals(reused)).toList());
         fixture.backend(reused, later.id(), SocketFixture.ACTIVE, 2);
         assertThat(exchange(socket, naming, vip)).isNotEqualTo(first);
     }

@@ -82,7 +82,7 @@ final class SocketFixture implements AutoCloseable {
             object.map("backends").setMaxEntries(1 << 16);
             beforeLoad.accept(object);
             object.load();
-            closing.add(arena::close);
+            closing.add(arena);
             sets = object.map("sets").mmap(arena);
             slots = object.map("slots").mmap(arena);
             backends = object.map("backends").mmap(arena);
@@ -93,8 +93,7 @@ final class SocketFixture implements AutoCloseable {
             pod.namespace().ip("-6", "route", "add", "local", "fd00::/64", "dev", "lo");
             pod.namespace().run("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
         } catch (RuntimeException e) {
-            closing.close();
-            throw e;
+            throw closing.closeAfter(e);
         }
     }
 

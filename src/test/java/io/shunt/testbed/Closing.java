@@ -25,6 +25,16 @@ public final class Closing implements AutoCloseable {
         }
     }
 
+    /** Closes everything because of a failure, and returns that failure. */
+    public RuntimeException closeAfter(RuntimeException failure) {
+        try {
+            close();
+        } catch (IllegalStateException e) {
+            failure.addSuppressed(e);
+        }
+        return failure;
+    }
+
     private static @Nullable IllegalStateException close(AutoCloseable thing, @Nullable IllegalStateException failure) {
         try {
             thing.close();

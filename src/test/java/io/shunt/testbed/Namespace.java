@@ -18,6 +18,8 @@ public final class Namespace implements AutoCloseable {
     }
 
     /**
+     * Makes one.
+     *
      * @param hint what it is, for whoever looks at `ip netns`
      * @throws IllegalStateException without the rights to make one
      */

@@ -30,8 +30,7 @@ public final class Node implements AutoCloseable {
             namespace.address(BRIDGE, v6(1) + "/64");
             traffic = closing.add(Traffic.start(closing.add(cgroup.child("host")), namespace));
         } catch (RuntimeException e) {
-            closing.close();
-            throw e;
+            throw closing.closeAfter(e);
         }
     }
 

@@ -14,8 +14,7 @@ public final class Pod implements AutoCloseable {
             cgroup = closing.add(parent.child(hint));
             traffic = closing.add(Traffic.start(cgroup, namespace));
         } catch (RuntimeException e) {
-            closing.close();
-            throw e;
+            throw closing.closeAfter(e);
         }
     }
 

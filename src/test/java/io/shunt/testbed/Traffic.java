@@ -95,7 +95,7 @@ public final class Traffic implements AutoCloseable {
 
     private Load load(Load.Kind kind, String address, int port, String amount, int threads) {
         String[] words = call("load " + kind.word() + " " + address + " " + port + " " + amount + " " + threads)
-                .split(" ");
+                .split(" ", -1);
         Map<String, Long> outcomes = new HashMap<>();
         Map<String, Long> servers = new HashMap<>();
         for (int i = 1; i < words.length; i++) {
