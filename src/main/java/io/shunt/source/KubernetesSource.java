@@ -124,51 +124,34 @@ final class KubernetesSource implements Source {
         SharedIndexInformer<T> informer = objects.withLimit(PAGE)
                 .runnableInformer(0)
                 .removeNamespaceIndex()
-                .itemStore(new VersionStore<>(empty))
+                .itemStore(new VersionStore<>(empty, new Taking<>(kind, taker)))
                 .exceptionHandler((started, failure) -> {
                     failed(resource, "list", Failure.of(failure));
                     return true;
                 })
-                .addEventHandler(new Hearing<>(resource, kind, taker));
+                .addEventHandler(new Listing<>(resource));
         informers.add(informer);
         informer.start();
     }
 
-    /** Hears of the objects of one kind, one at a time. */
-    private final class Hearing<T extends HasMetadata> implements ResourceEventHandler<T> {
-        private final String resource;
+    /** Takes the objects of one kind. */
+    private final class Taking<T extends HasMetadata> implements VersionStore.Listener<T> {
         private final String kind;
         private final Taker<T> taker;
 
-        Hearing(String resource, String kind, Taker<T> taker) {
-            this.resource = resource;
+        Taking(String kind, Taker<T> taker) {
             this.kind = kind;
             this.taker = taker;
         }
 
         @Override
-        public void onAdd(T object) {
+        public void stored(T object) {
             take(object, object);
         }
 
         @Override
-        public void onUpdate(T before, T now) {
-            take(now, now);
-        }
-
-        @Override
-        public void onDelete(T object, boolean onlyNameKnown) {
-            take(object, null);
-        }
-
-        @Override
-        public void onList(String version, boolean empty) {
-            heard.put(resource, Instant.now());
-            problems.mend(resource);
-            listed.add(resource);
-            if (listed.containsAll(NEEDED)) {
-                ledger.listed();
-            }
+        public void removed(T named) {
+            take(named, null);
         }
 
         private void take(T named, @Nullable T object) {
@@ -182,6 +165,34 @@ final class KubernetesSource implements Source {
                 LOG.error("{} could not be taken", key, e);
             }
         }
+    }
+
+    /** Hears when all objects of one kind have been listed and taken. */
+    private final class Listing<T> implements ResourceEventHandler<T> {
+        private final String resource;
+
+        Listing(String resource) {
+            this.resource = resource;
+        }
+
+        @Override
+        public void onList(String version, boolean empty) {
+            heard.put(resource, Instant.now());
+            problems.mend(resource);
+            listed.add(resource);
+            if (listed.containsAll(NEEDED)) {
+                ledger.listed();
+            }
+        }
+
+        @Override
+        public void onAdd(T object) {}
+
+        @Override
+        public void onUpdate(T before, T now) {}
+
+        @Override
+        public void onDelete(T object, boolean onlyNameKnown) {}
     }
 
     /** Hears how the watches fare. */

@@ -11,15 +11,30 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps of an informer's objects only which there are, in which version: all that it needs to find what changed and
+ * Keeps of an informer's objects only which there are, in which version: all that is needed to find what changed, and
  * what is gone after a new list. What it gives back are empty objects with a name and a version.
+ *
+ * <p>It hears of each object while the informer stores it, and tells the informer that nothing changed. The informer's
+ * own events would wait with their whole objects in a queue without bound, which a long list fills faster than its
+ * reader empties it.
  */
 final class VersionStore<T extends HasMetadata> implements ItemStore<T> {
     private final ConcurrentMap<String, String> versions = new ConcurrentHashMap<>();
     private final Supplier<T> empty;
+    private final Listener<T> listener;
 
-    VersionStore(Supplier<T> empty) {
+    /** Hears what the informer stores, on its threads, one at a time. */
+    interface Listener<T> {
+        /** An object is new, or in another version than before. */
+        void stored(T object);
+
+        /** An object is gone; {@code named} has its name only. */
+        void removed(T named);
+    }
+
+    VersionStore(Supplier<T> empty, Listener<T> listener) {
         this.empty = empty;
+        this.listener = listener;
     }
 
     @Override
@@ -28,19 +43,27 @@ final class VersionStore<T extends HasMetadata> implements ItemStore<T> {
     }
 
     @Override
-    public @Nullable T put(String key, T object) {
-        String version = object.getMetadata().getResourceVersion();
-        return object(key, versions.put(key, version == null ? "" : version));
+    public T put(String key, T object) {
+        String version = String.valueOf(object.getMetadata().getResourceVersion());
+        if (!version.equals(versions.put(key, version))) {
+            listener.stored(object);
+        }
+        return object;
     }
 
     @Override
     public @Nullable T remove(String key) {
-        return object(key, versions.remove(key));
+        String version = versions.remove(key);
+        if (version != null) {
+            listener.removed(present(key, version));
+        }
+        return null;
     }
 
     @Override
     public @Nullable T get(String key) {
-        return object(key, versions.get(key));
+        String version = versions.get(key);
+        return version == null ? null : present(key, version);
     }
 
     @Override
@@ -61,10 +84,6 @@ final class VersionStore<T extends HasMetadata> implements ItemStore<T> {
     @Override
     public boolean isFullState() {
         return false;
-    }
-
-    private @Nullable T object(String key, @Nullable String version) {
-        return version == null ? null : present(key, version);
     }
 
     private T present(String key, String version) {

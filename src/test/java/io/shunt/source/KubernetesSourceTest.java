@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import io.shunt.cluster.Change;
 import io.shunt.source.Problem.Cause;
 import io.shunt.source.SourceCounters.Kind;
@@ -301,6 +302,26 @@ class KubernetesSourceTest {
         eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:80"));
         eventually(() -> assertThat(problems()).isEmpty());
         assertThat(told.listed()).isOne();
+    }
+
+    /** fabric8's own mock server, as it can speak TLS with a certificate that nobody trusts. */
+    @Test
+    void untrustedCertificate_isATlsProblem() {
+        KubernetesMockServer stranger = new KubernetesMockServer(true);
+        stranger.init();
+        Config config = config();
+        config.setMasterUrl(stranger.url("/"));
+        try (Source distrustful = new KubernetesSource(config, "node-1")) {
+            distrustful.start(told);
+            eventually(() -> assertThat(distrustful.status().problems())
+                    .anySatisfy(problem -> assertThat(problem.toString())
+                            .contains("list of services failed with TLS failed: ")
+                            .endsWith("; check the certificate authority, the clock, and that the certificate names"
+                                    + " this host")));
+            assertThat(distrustful.counters().errors(Cause.TLS)).isPositive();
+        } finally {
+            stranger.destroy();
+        }
     }
 
     @Test
