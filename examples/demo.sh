@@ -6,6 +6,7 @@
 #   demo.sh enter ID POD [COMMAND]  run a command, or a shell, in client, web-1, ... or node of a demo that was left
 #   demo.sh clean ID               remove a demo that was left
 set -Eeuo pipefail
+PATH=$PATH:/usr/sbin:/sbin # which su leaves out
 
 top=$(realpath --relative-to=. "$(dirname "$0")/..")
 shunt=$top/target/shunt/bin/shunt
@@ -15,7 +16,7 @@ pods=(client web-1 web-2 web-3 web-4)
 service4=10.96.88.1 service6=fd00:96:88::1 # as in web/service.yaml
 connections=300
 fewest=60 # of 300 over three backends: an even choice gives one of them less once in a million runs
-load_time=6s
+load_time=8s
 
 # What a demo is called everywhere.
 name_all() {
@@ -160,22 +161,24 @@ clean() {
     rm -rf "$bpf" # the links are pinned only here: this detaches the programs
     for pod in node "${pods[@]}"; do
         [ ! -e "$(net "$pod")" ] || ip netns delete "$prefix-$pod"
-        [ ! -d "$cgroup/$pod" ] || await 5 rmdir "$cgroup/$pod"
+        [ ! -d "$cgroup/$pod" ] || await 5 rmdir "$cgroup/$pod" 2>/dev/null || true
     done
-    [ ! -d "$cgroup" ] || await 5 rmdir "$cgroup"
+    [ ! -d "$cgroup" ] || await 5 rmdir "$cgroup" 2>/dev/null || fail "$cgroup cannot be removed"
     rm -rf "$work"
 }
 
 finish() {
     local status=$?
     trap '' INT TERM HUP
+    trap - ERR
     set +e
-    if [ $status -ne 0 ] && [ -s "$work/shunt.log" ]; then
+    disown -a # bash need not tell how they end
+    if [ $status -ne 0 ] && [ $status -lt 128 ] && [ -s "$work/shunt.log" ]; then
         echo
         echo "The daemon's last words:"
         tail -n 20 "$work/shunt.log" | indent
     fi
-    if [ -n "${KEEP:-}" ]; then
+    if [ -n "${KEEP:-}" ] && [ $status -lt 128 ]; then
         tell_how_to_look
     else
         clean
@@ -188,7 +191,7 @@ tell_how_to_look() {
     ! command -v curl >/dev/null || request="curl http://$service4/"
     cat <<END
 
-${bold}It goes on running. To look around:${plain}
+${bold}All of it is left running. To look around:${plain}
 
    $0 enter $id client $request
    $0 enter $id node $shunt service list -o wide
@@ -268,8 +271,9 @@ connect_each() {
 
 is_in_force() {
     local services
-    services=$(get 10249 /api/v1/services) && [[ $services == *"$1"* && $services == *"$2"* ]] &&
-        [[ $services != *"$3"* && $services != *"$4"* ]]
+    services=$(get 10249 /api/v1/services) &&
+        [[ $services == *10.88.0.14:* && $services == *fd00:88::14* ]] &&
+        [[ $services != *10.88.0.11:* && $services != *fd00:88::11* ]]
 }
 
 load_goes_on() {
@@ -280,24 +284,24 @@ load_goes_on() {
 }
 
 change_under_load() {
-    local i before written sum backend
+    local i written now sum backend
     loads=()
     for i in "${!labels[@]}"; do
         ask client load "${kinds[i]}" "${addresses[i]}" "${ports[i]}" $load_time 2 >"$work/load.$i" &
         loads+=($!)
     done
-    sleep 2
+    sleep 1
     load_goes_on "the change"
     cp "$work/web/endpoints.yaml" "$work/endpoints.before"
     written=$(milliseconds)
     sed -i -e 's/10\.88\.0\.11/10.88.0.14/' -e 's/fd00:88::11/fd00:88::14/' "$work/web/endpoints.yaml"
-    before=$(milliseconds)
-    until is_in_force 10.88.0.14: '[fd00:88::14]:' 10.88.0.11: '[fd00:88::11]:'; do
-        (($(milliseconds) - before < 5000)) || fail "the change was not taken up within 5 s"
+    until is_in_force; do
+        now=$(milliseconds)
+        ((now - written < 5000)) || fail "the change was not taken up within 5 s"
     done
-    before=$(milliseconds)
+    now=$(milliseconds)
     { diff "$work/endpoints.before" "$work/web/endpoints.yaml" || true; } | sed -n 's/^[<>]/   &/p'
-    say "in force $((before - written)) ms later, by the daemon's own word"
+    say "in force within $((now - written)) ms, by the daemon's own word"
     sleep 1 # web-1 finishes what it has, as a pod does before it ends
     stop web-1
     load_goes_on "the end of web-1"
@@ -320,7 +324,9 @@ change_under_load() {
 show_rules() {
     local pod rules
     for pod in node "${pods[@]}"; do
-        rules=$(nsenter --net="$(net "$pod")" bash -c '{ iptables-save; ip6tables-save; } | grep ^-A; nft list ruleset')
+        rules=$(nsenter --net="$(net "$pod")" bash -ec 'iptables-save; ip6tables-save; nft list ruleset') ||
+            fail "the rules in $pod cannot be listed"
+        rules=$(grep -v '^[#*:]\|^COMMIT$' <<<"$rules") || true # comments, empty tables, policies
         printf '   %-8s iptables-save, ip6tables-save, nft list ruleset: %s\n' "$pod" "${rules:-no rule}"
         [ -z "$rules" ] || fail "there is a rule in $pod"
     done
@@ -342,8 +348,9 @@ start_daemon() {
 }
 
 is_ready() {
+    local reply
     kill -0 $daemon 2>/dev/null || fail "the daemon ended"
-    get 10256 /readyz | head -n 1 | grep -q ' 200'
+    reply=$(get 10256 /readyz) && [[ ${reply%%$'\n'*} == *' 200 '* ]]
 }
 
 # One row each for the four addresses, with as many connections as the client made.
@@ -364,7 +371,7 @@ run() {
     name_all $$
     mkdir -m 700 "$work" || fail "an earlier demo was left there: $0 clean $$"
     trap finish EXIT
-    trap 'echo "demo: line $LINENO failed: $BASH_COMMAND" >&2' ERR
+    trap '[ $? -ge 128 ] || echo "demo: line $LINENO failed: $BASH_COMMAND" >&2' ERR
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     cp -r "$top/examples/web" "$work/web"
@@ -399,8 +406,7 @@ run() {
     check_counts "$work/services"
 
     step "shunt status"
-    nsenter --net="$(net node)" "$shunt" status >"$work/status" || fail "shunt status says that it is not well"
-    indent <"$work/status"
+    nsenter --net="$(net node)" "$shunt" status | indent || fail "shunt status says that it is not well"
 
     echo
     echo "${bold}All of it held: no connection failed, in $SECONDS s.$plain"
@@ -419,9 +425,11 @@ case ${1:-run} in
         enter "$3" "${@:4}"
         ;;
     clean)
-        [ $# = 2 ] || fail "usage: $0 clean ID, and there are:" /run/shunt-demo-*
+        [ $# = 2 ] || fail "usage: $0 clean ID; left are:" $(compgen -G '/run/shunt-demo-*' | sed 's/.*-//')
         name_all "$2"
+        [ -d "$work" ] || fail "there is no demo $2"
         clean
+        echo "The demo $2 is gone."
         ;;
     *) fail "usage: $0 [run | enter ID POD [COMMAND...] | clean ID]" ;;
 esac
