@@ -14,8 +14,15 @@ public sealed interface Change {
     record NodeChange(@Nullable Node node) implements Change {}
 
     /**
-     * The source has told everything that existed when it started. Sent once; until then nothing that an earlier
-     * process programmed may be taken away.
+     * The source has told everything that existed when it started, as far as it could read it. Sent once; from then on
+     * what it told can be programmed.
      */
     record Listed() implements Change {}
+
+    /**
+     * Nothing of what existed when the source started is missing any more. Sent once, with {@link Listed} or after it:
+     * a manifest that has been broken since the start holds it back. Until then nothing that an earlier process
+     * programmed may be taken away.
+     */
+    record Complete() implements Change {}
 }

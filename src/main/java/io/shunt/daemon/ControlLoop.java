@@ -32,7 +32,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p>It takes in all that has arrived, then programs one Service, and looks again: the first change goes at once, and
  * while others wait, changes to one Service coalesce. Nothing is programmed before the source has listed everything, and
- * nothing that an earlier process left is taken away before all of that is programmed.
+ * nothing that an earlier process left is taken away before all of that is programmed and nothing is missing: while a
+ * manifest is broken, a Service that no slice names may only seem to have no backends.
  */
 final class ControlLoop implements Runnable {
     private static final Logger log = LoggerFactory.getLogger(ControlLoop.class);
@@ -55,7 +56,12 @@ final class ControlLoop implements Runnable {
     /** Written here, read by everyone. */
     private final ConcurrentHashMap<ServicePortName, Programmed> programmed = new ConcurrentHashMap<>();
 
+    /** Services without slices, put off until nothing is missing. */
+    private final Map<ObjectName, Pending> putOff = new LinkedHashMap<>();
+
     private boolean listed;
+    private boolean complete;
+    private boolean cleaned;
     private long retryAtNanos;
     private volatile boolean reconciled;
     private volatile boolean nodeEligible = true;
@@ -142,12 +148,18 @@ final class ControlLoop implements Runnable {
                 listed = true;
                 noteOldest();
             }
+            case Change.Complete() -> {
+                complete = true;
+                pending.putAll(putOff);
+                putOff.clear();
+            }
         }
     }
 
     private Pending pending(ObjectName service, long arrivedNanos) {
         noteOldest();
-        return pending.computeIfAbsent(service, name -> new Pending(arrivedNanos));
+        Pending before = putOff.remove(service);
+        return pending.computeIfAbsent(service, name -> before == null ? new Pending(arrivedNanos) : before);
     }
 
     /** Before the source has listed, nothing is late: an API server that is down is not this daemon's illness. */
@@ -171,22 +183,26 @@ final class ControlLoop implements Runnable {
         if (next.hasNext()) {
             Map.Entry<ObjectName, Pending> entry = next.next();
             next.remove();
-            program(entry.getKey(), entry.getValue());
+            if (complete
+                    || cluster.service(entry.getKey()) == null
+                    || !cluster.slices(entry.getKey()).isEmpty()) {
+                program(entry.getKey(), entry.getValue());
+            } else {
+                putOff.put(entry.getKey(), entry.getValue());
+            }
         }
         if (pending.isEmpty()) {
             oldestPending = null;
             lastUpdated = Instant.now();
             if (!reconciled) {
-                finishReconciling();
+                reconciled = true;
+                log.info("programmed {} virtual services", programmed.size());
+            }
+            if (complete && !cleaned) {
+                cleaned = true;
+                log.info("removed {} virtual services that an earlier process left", datapath.removeUnclaimed());
             }
         }
-    }
-
-    private void finishReconciling() {
-        int removed = datapath.removeUnclaimed();
-        reconciled = true;
-        log.info(
-                "programmed {} virtual services; {} that an earlier process left are gone", programmed.size(), removed);
     }
 
     private void program(ObjectName name, Pending changes) {

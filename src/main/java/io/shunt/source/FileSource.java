@@ -36,7 +36,7 @@ import org.slf4j.LoggerFactory;
  * wrong, what it said before. inotify tells when to look; a slow scan finds what inotify does not tell, as changes
  * behind symbolic links.
  *
- * <p>{@code Listed} waits until every file has been read well once. A file that is broken from the start may name
+ * <p>{@code Complete} waits until every file has been read well once. A file that is broken from the start may name
  * objects that an earlier process programmed, which must not be taken away for that.
  */
 final class FileSource implements Source {
@@ -64,6 +64,7 @@ final class FileSource implements Source {
     private @Nullable Object watched;
     private boolean scanned;
     private boolean listed;
+    private boolean complete;
     private long scanAt = System.nanoTime();
     private @Nullable Thread thread;
     private volatile boolean closed;
@@ -143,7 +144,7 @@ final class FileSource implements Source {
             scanAt = end + Math.max(SCAN_PERIOD.toNanos(), SCAN_SHARE * (end - start));
         }
         applyWhatIsStill();
-        if (scanned && unsettled.isEmpty() && files.values().stream().allMatch(file -> file.good != null)) {
+        if (scanned && unsettled.isEmpty()) {
             becomeListed();
         }
         await(nextOccasion());
@@ -154,6 +155,10 @@ final class FileSource implements Source {
             listed = true;
             ledger.listed();
             LOG.info("{}: all {} files are read", directory, files.size());
+        }
+        if (!complete && files.values().stream().allMatch(file -> file.good != null)) {
+            complete = true;
+            ledger.complete();
         }
     }
 

@@ -48,6 +48,10 @@ final class KubernetesSource implements Source {
     private final Ledger ledger = new Ledger(counters);
     private final Map<String, Instant> heard = new ConcurrentHashMap<>();
     private final Set<String> listed = ConcurrentHashMap.newKeySet();
+    /** The objects that are refused; they hold back {@code Complete}, as an earlier process may have programmed them. */
+    private final Set<String> invalid = ConcurrentHashMap.newKeySet();
+
+    private volatile boolean complete;
     private final List<SharedIndexInformer<?>> informers = new ArrayList<>();
     private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
     private final KubernetesClient client;
@@ -159,7 +163,10 @@ final class KubernetesSource implements Source {
             try {
                 taker.take(Conversion.name(named), object);
                 problems.mend(key);
+                invalid.remove(key);
+                completeIfListed();
             } catch (InvalidObjectException e) {
+                invalid.add(key);
                 problems.raise(key, e.problem(key, ""));
             } catch (RuntimeException e) {
                 LOG.error("{} could not be taken", key, e);
@@ -182,6 +189,7 @@ final class KubernetesSource implements Source {
             listed.add(resource);
             if (listed.containsAll(NEEDED)) {
                 ledger.listed();
+                completeIfListed();
             }
         }
 
@@ -193,6 +201,13 @@ final class KubernetesSource implements Source {
 
         @Override
         public void onDelete(T object, boolean onlyNameKnown) {}
+    }
+
+    private void completeIfListed() {
+        if (!complete && listed.containsAll(NEEDED) && invalid.isEmpty()) {
+            complete = true;
+            ledger.complete();
+        }
     }
 
     /** Hears how the watches fare. */

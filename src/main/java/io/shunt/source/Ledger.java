@@ -26,6 +26,7 @@ final class Ledger {
     private @Nullable ChangeSink sink;
     private @Nullable Instant lastTold;
     private boolean listed;
+    private boolean complete;
 
     Ledger(SourceCounters counters) {
         this.counters = counters;
@@ -68,6 +69,15 @@ final class Ledger {
         if (!listed && sink != null) {
             listed = true;
             sink.accept(new Change.Listed());
+        }
+    }
+
+    /** Tells that nothing is missing any more; only the first call does. */
+    synchronized void complete() {
+        listed();
+        if (!complete && sink != null) {
+            complete = true;
+            sink.accept(new Change.Complete());
         }
     }
 

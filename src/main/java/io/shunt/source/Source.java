@@ -9,7 +9,8 @@ import io.shunt.cluster.ChangeSink;
 public interface Source extends AutoCloseable {
     /**
      * Starts telling, from threads of its own, and returns at once. Everything that exists is told first, then
-     * {@link io.shunt.cluster.Change.Listed} once, then what changes. Only real differences are told.
+     * {@link io.shunt.cluster.Change.Listed} once and {@link io.shunt.cluster.Change.Complete} once, then what changes.
+     * Only real differences are told.
      *
      * @throws IllegalStateException if it was started before
      */

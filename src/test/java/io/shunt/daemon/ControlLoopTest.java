@@ -127,6 +127,21 @@ class ControlLoopTest {
     }
 
     @Test
+    void service_withoutSlices_waitsUntilNothingIsMissing() {
+        service("web", 1);
+        service("full", 2);
+        slice("full", null, 1);
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+        assertThat(programmed()).containsOnlyKeys("full");
+
+        inbox.accept(new Change.Complete());
+
+        await().until(() -> programmed().containsKey("web"));
+        assertThat(programmed("web").planned().service().backends()).isEmpty();
+    }
+
+    @Test
     void service_thatDoesNotFit_keepsWhatItHadAndHealsWhenRoomComes() {
         service("web", 1);
         slice("web", null, 1);
@@ -151,6 +166,7 @@ class ControlLoopTest {
     @Test
     void services_withOneAddress_theFirstKeepsItUntilItGoes() {
         inbox.accept(new Change.Listed());
+        inbox.accept(new Change.Complete());
         service("first", 1);
         settle();
         service("second", 1);

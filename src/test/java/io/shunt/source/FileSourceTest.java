@@ -62,7 +62,7 @@ class FileSourceTest {
 
     private void startAndList() {
         source.start(told);
-        eventually(() -> assertThat(told.listed()).isOne());
+        eventually(() -> assertThat(told.complete()).isOne());
     }
 
     private List<String> problems() {
@@ -86,7 +86,7 @@ class FileSourceTest {
 
         startAndList();
 
-        assertThat(told.changes()).hasSize(6).last().isEqualTo(new Change.Listed());
+        assertThat(told.changes()).hasSize(7).endsWith(new Change.Listed(), new Change.Complete());
         assertThat(told.services())
                 .containsExactly("default/a=10.96.0.1:80", "default/b=10.96.0.2:80", "default/c=10.96.0.3:80");
         assertThat(told.slices()).containsExactly("default/a-1=[10.0.0.1]");
@@ -108,7 +108,7 @@ class FileSourceTest {
     void emptyDirectory_isListed() {
         startAndList();
 
-        assertThat(told.changes()).containsExactly(new Change.Listed());
+        assertThat(told.changes()).containsExactly(new Change.Listed(), new Change.Complete());
     }
 
     @Test
@@ -277,18 +277,20 @@ class FileSourceTest {
     }
 
     @Test
-    void fileThatIsBrokenFromTheStart_holdsBackListed() throws IOException {
+    void fileThatIsBrokenFromTheStart_holdsBackComplete() throws IOException {
         write("bad.yaml", Yaml.service("a", "10.96.0.1", 0));
         write("good.yaml", Yaml.service("b", "10.96.0.2", 80));
         source.start(told);
-        eventually(() -> assertThat(problems()).hasSize(1));
-        eventually(() -> assertThat(told.services()).containsExactly("default/b=10.96.0.2:80"));
-        assertThat(source.status().listed()).isFalse();
+        eventually(() -> assertThat(told.listed()).isOne());
+        assertThat(problems()).hasSize(1);
+        assertThat(told.services()).containsExactly("default/b=10.96.0.2:80");
+        assertThat(told.complete()).isZero();
 
         write("bad.yaml", Yaml.service("a", "10.96.0.1", 80));
 
-        eventually(() -> assertThat(told.listed()).isOne());
+        eventually(() -> assertThat(told.complete()).isOne());
         assertThat(told.services()).containsExactly("default/a=10.96.0.1:80", "default/b=10.96.0.2:80");
+        assertThat(told.listed()).isOne();
     }
 
     @Test

@@ -98,7 +98,7 @@ class KubernetesSourceTest {
     void start_emptyCluster_isListed() {
         startAndWatch();
 
-        assertThat(told.changes()).containsExactly(new Change.Listed());
+        assertThat(told.changes()).containsExactly(new Change.Listed(), new Change.Complete());
     }
 
     @Test
@@ -299,9 +299,9 @@ class KubernetesSourceTest {
         assertThat(told.changes()).isEmpty();
 
         server.answerWell();
-        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:80"));
+        eventually(() -> assertThat(told.listed()).isOne());
+        assertThat(told.services()).containsExactly("default/web=10.96.0.1:80");
         eventually(() -> assertThat(problems()).isEmpty());
-        assertThat(told.listed()).isOne();
     }
 
     /** fabric8's own mock server, as it can speak TLS with a certificate that nobody trusts. */
@@ -355,7 +355,7 @@ class KubernetesSourceTest {
         server.sendRaw("services", bookmark("v1", "Service"));
         server.sendRaw("endpointslices", bookmark("discovery.k8s.io/v1", "EndpointSlice"));
         eventually(() -> assertThat(source.status().lastEvent()).isAfter(before));
-        assertThat(told.changes()).containsExactly(new Change.Listed());
+        assertThat(told.changes()).containsExactly(new Change.Listed(), new Change.Complete());
 
         server.sendRaw("services", """
                 {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","code":410,"reason":"Expired"}}""");
@@ -394,6 +394,20 @@ class KubernetesSourceTest {
         eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:81"));
         eventually(() -> assertThat(told.slices()).isEmpty());
         eventually(() -> assertThat(problems()).isEmpty());
+    }
+
+    @Test
+    void invalidObjectFromTheStart_holdsBackComplete() {
+        server.put(Yaml.service("a", "10.96.0.300", 80));
+        server.put(Yaml.service("b", "10.96.0.2", 80));
+        startAndWatch();
+        assertThat(told.services()).containsExactly("default/b=10.96.0.2:80");
+        assertThat(told.complete()).isZero();
+
+        server.put(Yaml.service("a", "10.96.0.1", 80));
+
+        eventually(() -> assertThat(told.complete()).isOne());
+        assertThat(told.services()).hasSize(2);
     }
 
     @Test

@@ -35,6 +35,7 @@ final class Told implements ChangeSink {
                 case Change.SliceChange slice -> put(slices, slice.name(), slice.slice());
                 case Change.NodeChange now -> node = now.node();
                 case Change.Listed listed -> {}
+                case Change.Complete complete -> {}
             }
             busy = false;
         }
@@ -76,6 +77,10 @@ final class Told implements ChangeSink {
 
     synchronized long listed() {
         return changes.stream().filter(Change.Listed.class::isInstance).count();
+    }
+
+    synchronized long complete() {
+        return changes.stream().filter(Change.Complete.class::isInstance).count();
     }
 
     synchronized boolean overlapped() {
