@@ -11,8 +11,9 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * The directory in bpffs where one daemon keeps its pins: {@code maps/NAME} and {@code links/NAME}. Held by a lock on
- * the directory itself, which ends with the process.
+ * The directory in bpffs where one daemon keeps its pins: {@code maps/NAME} and {@code links/NAME}. Beside them the
+ * target of the symbolic link {@code layout} says how the maps' keys and values are laid out; the maps' own BTF would
+ * say it too, but only to CAP_SYS_ADMIN. Held by a lock on the directory itself, which ends with the process.
  */
 final class BpfRoot implements AutoCloseable {
     private static final Path BPFFS = Path.of("/sys/fs/bpf");
@@ -116,8 +117,24 @@ final class BpfRoot implements AutoCloseable {
         }
     }
 
+    /** What {@link #setLayout} said last, "" if it was never called. */
+    String layout() throws IOException {
+        Path link = layoutLink();
+        return Files.isSymbolicLink(link) ? Files.readSymbolicLink(link).toString() : "";
+    }
+
+    void setLayout(String layout) throws IOException {
+        Files.deleteIfExists(layoutLink());
+        Files.createSymbolicLink(layoutLink(), Path.of(layout));
+    }
+
+    private Path layoutLink() {
+        return root.resolve("layout");
+    }
+
     /** Removes the directory, which holds no pins any more. */
     void delete() throws IOException {
+        Files.deleteIfExists(layoutLink());
         Files.delete(root.resolve("links"));
         Files.delete(root.resolve("maps"));
         Files.delete(root);

@@ -7,13 +7,11 @@ import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
-import io.shunt.libbpf.Btf;
 import io.shunt.libbpf.Capability;
 import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.LayoutMismatchException;
 import io.shunt.libbpf.LibraryMissingException;
 import io.shunt.libbpf.LinkInfo;
-import io.shunt.libbpf.MapInfo;
 import io.shunt.libbpf.StructCheck;
 import io.shunt.libbpf.Syscalls;
 import io.shunt.libbpf.VerifierException;
@@ -183,31 +181,42 @@ public final class Installation implements AutoCloseable {
                 }
             }
         }
+        checkLayout(root, reused);
         return Set.copyOf(reused);
     }
 
-    /** Equal sizes may hide other members, so the types that the pinned map was made with are compared too. */
+    /** Equal sizes may hide other members. */
+    private static void checkLayout(BpfRoot root, List<String> reused) {
+        String wanted = Layouts.fingerprint();
+        try {
+            String pinned = root.layout();
+            if (reused.isEmpty()) {
+                root.setLayout(wanted);
+            } else if (!pinned.equals(wanted)) {
+                throw anotherLayout(
+                        root,
+                        "the maps pinned in " + root.path() + "/maps have",
+                        "layout " + (pinned.isEmpty() ? "unknown" : pinned) + " instead of " + wanted);
+            }
+        } catch (IOException e) {
+            throw new InstallationException("--bpf-root " + root.path() + " cannot be used: " + e.getMessage(), e);
+        }
+    }
+
+    private static InstallationException anotherLayout(BpfRoot root, String whose, String difference) {
+        return new InstallationException(whose + " another layout (" + difference
+                + "): made by another version of shunt. Run `shunt cleanup --bpf-root " + root.path()
+                + "`, then start again");
+    }
+
     private static void checkSame(BpfRoot root, BpfMap map, BpfMap pinned) {
         List<String> differences = new ArrayList<>();
         differ(differences, "type", map.type(), pinned.type());
         differ(differences, "key size", map.keySize(), pinned.keySize());
         differ(differences, "value size", map.valueSize(), pinned.valueSize());
         differ(differences, "flags", map.flags(), pinned.flags());
-        MapInfo info = pinned.info();
-        if (differences.isEmpty() && info.btfId() != 0) {
-            try (Btf btf = Btf.fromKernel(info.btfId())) {
-                for (StructLayout layout : Layouts.SHARED) {
-                    StructCheck.verify(btf, layout);
-                }
-            } catch (LayoutMismatchException e) {
-                differences.add(e.getMessage());
-            }
-        }
         if (!differences.isEmpty()) {
-            throw new InstallationException("pinned map " + root.map(map.name()) + " has another layout ("
-                    + String.join("; ", differences)
-                    + "): it was made by another version of shunt. Run `shunt cleanup --bpf-root " + root.path()
-                    + "`, then start again");
+            throw anotherLayout(root, "pinned map " + root.map(map.name()) + " has", String.join("; ", differences));
         }
     }
 

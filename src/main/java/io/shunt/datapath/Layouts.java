@@ -62,6 +62,21 @@ final class Layouts {
 
     private Layouts() {}
 
+    /** The same for two versions of Shunt only if they can share pinned maps. */
+    static String fingerprint() {
+        StringBuilder members = new StringBuilder();
+        for (StructLayout struct : SHARED) {
+            members.append(struct.name().orElseThrow()).append('{');
+            for (MemoryLayout member : struct.memberLayouts()) {
+                String name = member.name().orElseThrow();
+                members.append(name).append('@').append(offset(struct, name)).append('+');
+                members.append(member.byteSize()).append(' ');
+            }
+            members.append('}');
+        }
+        return String.format("%08x", members.toString().hashCode());
+    }
+
     static long offset(StructLayout struct, String member) {
         return struct.byteOffset(PathElement.groupElement(member));
     }
