@@ -1,5 +1,6 @@
 package io.shunt.daemon;
 
+import io.shunt.api.HostPort;
 import io.shunt.api.HttpFaces;
 import io.shunt.source.Source;
 import org.slf4j.Logger;
@@ -31,8 +32,8 @@ public final class Daemon {
         log.info(
                 "shunt runs: source {}, health at {}, metrics at {}",
                 options.source(),
-                faces.healthzAddress(),
-                faces.metricsAddress());
+                HostPort.format(faces.healthzAddress()),
+                HostPort.format(faces.metricsAddress()));
         return control.ended().join() ? 0 : 1;
     }
 
