@@ -2,6 +2,7 @@ package io.shunt.source;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -11,6 +12,7 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -33,7 +35,7 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * resource version, selectors, 410 after compaction. fabric8's mock server has neither pages nor HTTP watches. It can
  * be told to misbehave.
  */
-final class FakeApiServer implements AutoCloseable {
+public final class FakeApiServer implements AutoCloseable {
     private static final Map<String, String> PLURALS =
             Map.of("Service", "services", "EndpointSlice", "endpointslices", "Node", "nodes");
     private static final Optional<Event> DROP = Optional.empty();
@@ -41,6 +43,9 @@ final class FakeApiServer implements AutoCloseable {
     private final ObjectMapper json = JsonMapper.builder().build();
     private final ObjectMapper yaml = YAMLMapper.builder().build();
     private final Map<String, TreeMap<String, ObjectNode>> objects = new HashMap<>();
+    /** The objects as JSON, so that a long list costs little the second time. */
+    private final Map<ObjectNode, byte[]> serialized = new IdentityHashMap<>();
+
     private final List<Event> events = new ArrayList<>();
     private final List<Watch> watches = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
@@ -63,12 +68,12 @@ final class FakeApiServer implements AutoCloseable {
     /** What to answer instead, for requests whose URI contains the key. */
     private record Answer(int status, String body) {}
 
-    FakeApiServer() {
+    public FakeApiServer() {
         PLURALS.values().forEach(resource -> objects.put(resource, new TreeMap<>()));
     }
 
     /** Starts to listen, the second time on the same port. */
-    synchronized FakeApiServer start() {
+    public synchronized FakeApiServer start() {
         try {
             server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
         } catch (IOException e) {
@@ -82,7 +87,7 @@ final class FakeApiServer implements AutoCloseable {
     }
 
     /** Stops to listen and drops every connection. */
-    synchronized void stop() {
+    public synchronized void stop() {
         dropWatches();
         if (server != null) {
             server.stop(0);
@@ -96,18 +101,18 @@ final class FakeApiServer implements AutoCloseable {
         executor.shutdownNow();
     }
 
-    synchronized String url() {
+    public synchronized String url() {
         return "http://localhost:" + port;
     }
 
     /** Creates or replaces the objects of {@code manifests}, in YAML. */
-    void put(String manifests) {
+    public void put(String manifests) {
         for (String document : manifests.split("(?m)^---$")) {
             put((ObjectNode) yaml.readTree(document));
         }
     }
 
-    synchronized void put(ObjectNode object) {
+    public synchronized void put(ObjectNode object) {
         ObjectNode metadata = (ObjectNode) object.get("metadata");
         String kind = object.get("kind").asString();
         if (!metadata.has("namespace") && !kind.equals("Node")) {
@@ -116,11 +121,12 @@ final class FakeApiServer implements AutoCloseable {
         metadata.put("resourceVersion", String.valueOf(++version));
         String resource = plural(kind);
         ObjectNode before = of(resource).put(key(object), object);
+        serialized.remove(before);
         tell(new Event(resource, version, before, object, null));
     }
 
     /** Deletes it; {@code key} is {@code namespace/name}, or a Node's name. */
-    synchronized void delete(String kind, String key) {
+    public synchronized void delete(String kind, String key) {
         ObjectNode before = of(plural(kind)).remove(key);
         if (before == null) {
             throw new IllegalArgumentException("no " + kind + " " + key);
@@ -129,7 +135,7 @@ final class FakeApiServer implements AutoCloseable {
     }
 
     /** Sends {@code line} to every watch of {@code resource}, as it is. */
-    synchronized void sendRaw(String resource, String line) {
+    public synchronized void sendRaw(String resource, String line) {
         watches.stream()
                 .filter(watch -> watch.resource.equals(resource))
                 .forEach(watch -> watch.queue.add(Optional.of(new Event(resource, version, null, null, line))));
@@ -142,31 +148,31 @@ final class FakeApiServer implements AutoCloseable {
                 .forEach(watch -> watch.queue.add(Optional.of(event)));
     }
 
-    void dropWatches() {
+    public void dropWatches() {
         watches.forEach(watch -> watch.queue.add(DROP));
     }
 
     /** Forgets history: a watch that wants what was before gets 410. */
-    synchronized void compact() {
+    public synchronized void compact() {
         events.clear();
         oldestKnown = version;
     }
 
     /** From now on requests whose URI contains {@code part} get this answer; status 0: none at all. */
-    void answer(String part, int status, String body) {
+    public void answer(String part, int status, String body) {
         answers.put(part, new Answer(status, body));
     }
 
-    void answerWell() {
+    public void answerWell() {
         answers.clear();
     }
 
     /** The requests so far: path and decoded query. */
-    List<String> requests() {
+    public List<String> requests() {
         return List.copyOf(requests);
     }
 
-    long openWatches(String resource) {
+    public long openWatches(String resource) {
         return watches.stream().filter(watch -> watch.resource.equals(resource)).count();
     }
 
@@ -195,37 +201,45 @@ final class FakeApiServer implements AutoCloseable {
     }
 
     private static void send(HttpExchange exchange, int status, String body) throws IOException {
-        byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = bytes(body);
         exchange.sendResponseHeaders(status, bytes.length == 0 ? -1 : bytes.length);
         exchange.getResponseBody().write(bytes);
     }
 
     private void list(HttpExchange exchange) throws IOException {
-        String resource = resource(exchange);
         Map<String, String> query = query(exchange);
         int limit = Integer.parseInt(query.getOrDefault("limit", "1000000"));
         String after = query.getOrDefault("continue", "");
-        ObjectNode list = json.createObjectNode();
-        ObjectNode metadata = list.putObject("metadata");
+        List<byte[]> items = new ArrayList<>();
+        ObjectNode metadata = json.createObjectNode();
         synchronized (this) {
-            list.put("kind", "List").put("apiVersion", "v1");
             metadata.put("resourceVersion", String.valueOf(version));
-            var items = list.putArray("items");
+            String last = "";
             for (Map.Entry<String, ObjectNode> entry :
-                    of(resource).tailMap(after, false).entrySet()) {
+                    of(resource(exchange)).tailMap(after, false).entrySet()) {
                 if (items.size() == limit) {
-                    metadata.put("continue", key((ObjectNode) items.get(limit - 1)));
+                    metadata.put("continue", last);
                     break;
                 }
                 if (matches(query, entry.getValue())) {
-                    items.add(entry.getValue());
+                    items.add(serialized.computeIfAbsent(entry.getValue(), json::writeValueAsBytes));
+                    last = entry.getKey();
                 }
             }
         }
         exchange.sendResponseHeaders(200, 0);
-        try (OutputStream out = exchange.getResponseBody()) {
-            json.writeValue(out, list);
+        try (OutputStream out = new BufferedOutputStream(exchange.getResponseBody(), 1 << 16)) {
+            out.write(bytes("{\"kind\":\"List\",\"apiVersion\":\"v1\",\"metadata\":" + metadata + ",\"items\":["));
+            for (int i = 0; i < items.size(); i++) {
+                out.write(bytes(i == 0 ? "" : ","));
+                out.write(items.get(i));
+            }
+            out.write(bytes("]}"));
         }
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
     }
 
     private void watch(HttpExchange exchange) throws IOException, InterruptedException {
@@ -247,7 +261,7 @@ final class FakeApiServer implements AutoCloseable {
             for (Optional<Event> event = watch.queue.take(); event.isPresent(); event = watch.queue.take()) {
                 String line = line(watch.query, event.get());
                 if (!line.isEmpty()) {
-                    exchange.getResponseBody().write((line + "\n").getBytes(StandardCharsets.UTF_8));
+                    exchange.getResponseBody().write(bytes(line + "\n"));
                     exchange.getResponseBody().flush();
                 }
             }

@@ -4,11 +4,11 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /** Manifests as text. */
-final class Yaml {
+public final class Yaml {
     private Yaml() {}
 
     /** A Service in namespace default with one TCP port, named http. */
-    static String service(String name, String clusterIp, int port) {
+    public static String service(String name, String clusterIp, int port) {
         return """
                 apiVersion: v1
                 kind: Service
@@ -23,7 +23,7 @@ final class Yaml {
     }
 
     /** A slice {@code name-1} of the Service {@code name} in namespace default, port http 8080. */
-    static String slice(String name, String... addresses) {
+    public static String slice(String name, String... addresses) {
         return """
                 apiVersion: discovery.k8s.io/v1
                 kind: EndpointSlice
