@@ -67,6 +67,9 @@ class ApiCommandsTest {
                         FAILED CALL  MAP        ERRORS  OF
                         update       frontends       1  12
 
+                        SOCKET ERROR  COUNT
+                        bad_set           5
+
                         LAST ERRORS
                         """);
         assertThat(shell.out()).containsPattern("default/dns +map is full");
