@@ -27,10 +27,10 @@ test: root build ## run all tests: against the kernel, in network namespaces, as
 unit: deps ## run the tests that need no root
 	@$(MVN) test -DexcludedTags=kernel,process
 
-bench: root build ## measure, and write the results with a plot to docs/benchmarks/
+bench: root build ## measure, and write the results with a plot to docs/benchmarks/; ONLY=connect measures one part
 	@$(MVN) -q test-compile dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/target/bench.classpath
-	@"$(JDK)/bin/java" --enable-native-access=ALL-UNNAMED -Dshunt.home=$(CURDIR)/$(HOME_DIR) \
-	  -cp "target/test-classes:target/classes:$$(cat target/bench.classpath)" io.shunt.bench.Bench docs/benchmarks
+	@"$(JDK)/bin/java" --enable-native-access=ALL-UNNAMED -Dshunt.home=$(HOME_DIR) \
+	  -cp "target/test-classes:target/classes:$$(cat target/bench.classpath)" io.shunt.bench.Bench docs/benchmarks $(ONLY)
 
 build: deps $(HOME_DIR)/shunt.aot ## lay out target/shunt/bin/shunt with its jars and AOT cache
 

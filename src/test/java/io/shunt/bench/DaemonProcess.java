@@ -1,0 +1,209 @@
+package io.shunt.bench;
+
+import io.shunt.datapath.Installation;
+import io.shunt.testbed.Cgroup;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * `shunt run` as it is built, on a cgroup of the benchmark's own and with a bpf root of its own. Its faces are on
+ * loopback ports that nobody else has. Closing it takes its programs and maps away too.
+ */
+final class DaemonProcess implements AutoCloseable {
+    /** Nothing that is measured here takes longer, unless it hangs. */
+    private static final Duration PATIENCE = Duration.ofSeconds(120);
+
+    private static final long POLL_NANOS = 10_000_000;
+    private static final int KEPT_LINES = 30;
+    private static final Pattern RUNS = Pattern.compile("shunt runs: .* health at /?(\\S+), metrics at /?(\\S+)");
+    private static final AtomicInteger COUNTER = new AtomicInteger();
+
+    private final long startedNanos = System.nanoTime();
+    private final Path bpfRoot =
+            Path.of("/sys/fs/bpf/shunt-bench-" + ProcessHandle.current().pid() + "-" + COUNTER.incrementAndGet());
+    private final HttpClient http = HttpClient.newBuilder()
+            .version(HttpClient.Version.HTTP_1_1)
+            .proxy(HttpClient.Builder.NO_PROXY)
+            .build();
+    private final Deque<String> lastLines = new ConcurrentLinkedDeque<>();
+    private final CompletableFuture<Faces> faces = new CompletableFuture<>();
+    private final Process process;
+
+    private record Faces(String healthz, String metrics) {}
+
+    private DaemonProcess(Path cgroup, String source, List<String> flags) {
+        List<String> command = new ArrayList<>(List.of(
+                launcher().toString(),
+                "run",
+                "--source",
+                source,
+                "--cgroup-root",
+                cgroup.toString(),
+                "--bpf-root",
+                bpfRoot.toString(),
+                "--healthz-bind-address",
+                "127.0.0.1:0",
+                "--metrics-bind-address",
+                "127.0.0.1:0"));
+        command.addAll(flags);
+        try {
+            process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Thread.ofPlatform().name("daemon-log").daemon().start(this::readLog);
+    }
+
+    static DaemonProcess start(Cgroup cgroup, String source, String... flags) {
+        return new DaemonProcess(cgroup.path(), source, List.of(flags));
+    }
+
+    private static Path launcher() {
+        Path launcher = Path.of(System.getProperty("shunt.home", "target/shunt"))
+                .toAbsolutePath()
+                .resolve("bin/shunt");
+        if (!Files.isExecutable(launcher)) {
+            throw new IllegalStateException(launcher + " is not there: `make build` lays it out");
+        }
+        return launcher;
+    }
+
+    private void readLog() {
+        try (BufferedReader log = process.inputReader()) {
+            for (String line = log.readLine(); line != null; line = log.readLine()) {
+                lastLines.add(line);
+                if (lastLines.size() > KEPT_LINES) {
+                    lastLines.poll();
+                }
+                Matcher runs = RUNS.matcher(line);
+                if (runs.find()) {
+                    faces.complete(new Faces(runs.group(1), runs.group(2)));
+                }
+            }
+        } catch (IOException e) {
+            lastLines.add(String.valueOf(e));
+        }
+        faces.completeExceptionally(new IllegalStateException("the daemon has ended"));
+    }
+
+    /**
+     * Waits until everything that the source listed is programmed.
+     *
+     * @return the time since the process was started
+     */
+    Duration awaitReady() {
+        while (get(faces().healthz, "/readyz").statusCode() != 200) {
+            if (System.nanoTime() - startedNanos > PATIENCE.toNanos()) {
+                throw failure("the daemon was not ready within " + PATIENCE, null);
+            }
+            LockSupport.parkNanos(POLL_NANOS);
+        }
+        return Duration.ofNanos(System.nanoTime() - startedNanos);
+    }
+
+    private Faces faces() {
+        try {
+            return faces.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new Progress.StoppedException();
+        } catch (ExecutionException | TimeoutException e) {
+            throw failure("the daemon did not start", e);
+        }
+    }
+
+    private IllegalStateException failure(String what, @Nullable Throwable cause) {
+        return new IllegalStateException(what + "; it said:\n" + String.join("\n", lastLines), cause);
+    }
+
+    private HttpResponse<String> get(String address, String path) {
+        try {
+            return http.send(
+                    HttpRequest.newBuilder(URI.create("http://" + address + path))
+                            .timeout(PATIENCE)
+                            .build(),
+                    HttpResponse.BodyHandlers.ofString());
+        } catch (IOException e) {
+            throw failure("the daemon does not answer", e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new Progress.StoppedException();
+        }
+    }
+
+    /** What /api/v1/status says. */
+    JsonNode status() {
+        return JsonMapper.shared()
+                .readTree(get(faces().metrics, "/api/v1/status").body());
+    }
+
+    /** What /metrics says. */
+    Metrics metrics() {
+        return Metrics.parse(get(faces().metrics, "/metrics").body());
+    }
+
+    /**
+     * Memory of the process.
+     *
+     * @param field VmRSS, VmHWM, RssAnon, RssFile or RssShmem
+     * @return in bytes
+     */
+    long memory(String field) {
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/" + process.pid() + "/status"))) {
+                if (line.startsWith(field + ":")) {
+                    return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
+                }
+            }
+        } catch (IOException e) {
+            throw failure("the daemon has ended", e);
+        }
+        throw new IllegalStateException("no " + field + " in /proc/PID/status");
+    }
+
+    Path bpfRoot() {
+        return bpfRoot;
+    }
+
+    @Override
+    public void close() {
+        process.destroy();
+        boolean interrupted = Thread.interrupted();
+        try {
+            if (!process.waitFor(10, TimeUnit.SECONDS)) {
+                process.destroyForcibly().waitFor();
+            }
+        } catch (InterruptedException e) {
+            process.destroyForcibly();
+            interrupted = true;
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        http.close();
+        Installation.remove(bpfRoot);
+    }
+}
