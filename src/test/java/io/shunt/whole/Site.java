@@ -93,14 +93,12 @@ final class Site implements AutoCloseable {
     }
 
     DaemonProcess start(Launcher launcher, String source, String... moreFlags) {
-        List<String> flags = new ArrayList<>(flags(source));
-        flags.addAll(List.of(moreFlags));
-        return closing.add(DaemonProcess.start(launcher, flags));
+        return closing.add(DaemonProcess.start(launcher, flags(source, moreFlags)));
     }
 
-    /** Maps small enough to be read again and again. */
-    private List<String> flags(String source) {
-        return List.of(
+    /** What a daemon of this site needs, with maps small enough to be read again and again; a flag given counts more. */
+    private List<String> flags(String source, String... moreFlags) {
+        List<String> flags = new ArrayList<>(List.of(
                 "--source=" + source,
                 "--hostname-override=node-1",
                 "--cgroup-root=" + cgroupRoot(),
@@ -108,18 +106,19 @@ final class Site implements AutoCloseable {
                 "--max-services=512",
                 "--max-backends=2048",
                 "--healthz-bind-address=127.0.0.1:0",
-                "--metrics-bind-address=127.0.0.1:0");
-    }
-
-    /** Runs `shunt run` of this site, which has to end by itself; flags given twice count as given last. */
-    Launcher.Outcome run(Launcher launcher, String... moreFlags) {
-        List<String> arguments = new ArrayList<>(List.of("run"));
-        arguments.addAll(flags("file:" + manifests));
+                "--metrics-bind-address=127.0.0.1:0"));
         for (String flag : moreFlags) {
             String name = flag.substring(0, flag.indexOf('=') + 1);
-            arguments.removeIf(argument -> argument.startsWith(name));
-            arguments.add(flag);
+            flags.removeIf(other -> other.startsWith(name));
+            flags.add(flag);
         }
+        return flags;
+    }
+
+    /** Runs `shunt run` of this site, which has to end by itself. */
+    Launcher.Outcome run(Launcher launcher, String... moreFlags) {
+        List<String> arguments = new ArrayList<>(List.of("run"));
+        arguments.addAll(flags("file:" + manifests, moreFlags));
         return launcher.run(arguments.toArray(String[]::new));
     }
 
