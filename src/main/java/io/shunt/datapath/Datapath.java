@@ -145,6 +145,7 @@ public final class Datapath {
         Entry entry = new Entry(serviceIds.take(), name);
         try {
             maps.putStats(entry.serviceId);
+            maps.putSet(entry.serviceId, 0, 0);
         } catch (RuntimeException e) {
             serviceIds.release(entry.serviceId);
             throw e;
@@ -202,9 +203,9 @@ public final class Datapath {
                 }
             }
             sameRun = isRun(entry, active, activeCount);
-            base = sameRun ? entry.base : runs.take(activeCount);
+            base = sameRun ? entry.base : writeRun(active, activeCount);
         } catch (RuntimeException e) {
-            fresh.forEach(this::freeUnseen);
+            fresh.forEach(id -> freeUnseen(id, e));
             throw e;
         }
         for (int i : changedState) {
@@ -213,9 +214,6 @@ public final class Datapath {
         int oldBase = entry.base;
         int oldCount = entry.count;
         if (!sameRun) {
-            for (int i = 0; i < activeCount; i++) {
-                maps.putSlot(base + i, active[i]);
-            }
             maps.putSet(entry.serviceId, base, activeCount);
             entry.base = base;
             entry.count = activeCount;
@@ -242,9 +240,27 @@ public final class Datapath {
         return true;
     }
 
-    private void freeUnseen(int backendId) {
-        maps.markBackendGone(backendId);
+    private int writeRun(int[] backends, int count) {
+        int base = runs.take(count);
+        try {
+            for (int i = 0; i < count; i++) {
+                maps.putSlot(base + i, backends[i]);
+            }
+        } catch (RuntimeException e) {
+            runs.release(base, count);
+            throw e;
+        }
+        return base;
+    }
+
+    /** Takes back a backend that no slot has named yet. */
+    private void freeUnseen(int backendId, RuntimeException cause) {
         backendIds.release(backendId);
+        try {
+            maps.markBackendGone(backendId);
+        } catch (RuntimeException e) {
+            cause.addSuppressed(e);
+        }
     }
 
     private void addFrontends(Entry entry, List<Frontend> wanted) {
@@ -326,25 +342,19 @@ public final class Datapath {
             }
         });
         maps.forEachStats(id -> byId.computeIfAbsent(id, this::entryWithoutFrontend));
-        for (int id = 1; id < maps.maxServices(); id++) {
-            if (maps.setCount(id) != 0) {
-                adoptSet(byId.computeIfAbsent(id, this::entryWithoutFrontend));
-            }
-        }
-        for (int id = 1; id < maps.maxBackends(); id++) {
-            if (maps.isBackendGone(id)) {
-                continue;
-            }
-            backendIds.reserve(id);
-            int serviceId = maps.backendServiceId(id);
-            if (serviceId > 0 && serviceId < maps.maxServices()) {
-                byId.computeIfAbsent(serviceId, this::entryWithoutFrontend).adopt(maps.backend(id), id);
-            } else {
-                freeUnseen(id);
-            }
-        }
+        maps.forEachSetInUse(id -> adoptSet(byId.computeIfAbsent(id, this::entryWithoutFrontend)));
+        maps.forEachBackend(id -> adoptBackend(byId, id));
         adopted.addAll(byId.values());
         publishUse();
+    }
+
+    private void adoptBackend(Map<Integer, Entry> byId, int id) {
+        int serviceId = maps.backendServiceId(id);
+        if (serviceId <= 0 || serviceId >= maps.maxServices()) {
+            maps.markBackendGone(id);
+        } else if (backendIds.reserve(id)) {
+            byId.computeIfAbsent(serviceId, this::entryWithoutFrontend).adopt(maps.backend(id), id);
+        }
     }
 
     private Entry entryWithoutFrontend(int serviceId) {

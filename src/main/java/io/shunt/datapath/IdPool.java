@@ -3,15 +3,16 @@ package io.shunt.datapath;
 import java.util.BitSet;
 
 /**
- * Gives out the indexes of one array map, oldest-freed last, so that an id rests as long as it can before it means
- * something else. Index 0 is never given out: a zeroed kernel entry must not name anything.
+ * Gives out the indexes of one array map, the lowest first, so that what is in use lies close together. Index 0 is never given out: a zeroed kernel entry must not name anything.
  */
 final class IdPool {
     private final String map;
     private final String flag;
     private final int size;
     private final BitSet taken;
+    /** No id below it is free. */
     private int cursor = 1;
+
     private int inUse;
 
     /**
@@ -29,9 +30,6 @@ final class IdPool {
     /** @throws TableFullException if every id is in use */
     int take() {
         int id = taken.nextClearBit(cursor);
-        if (id >= size) {
-            id = taken.nextClearBit(1);
-        }
         if (id >= size) {
             throw new TableFullException(map, size - 1, flag);
         }
@@ -56,6 +54,7 @@ final class IdPool {
             throw new IllegalStateException("id " + id + " of map " + map + " is not in use");
         }
         taken.clear(id);
+        cursor = Math.min(cursor, id);
         inUse--;
     }
 

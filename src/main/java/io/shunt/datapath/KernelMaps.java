@@ -32,9 +32,6 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long KEY_ADDRESS = Layouts.offset(Layouts.FRONTEND_KEY, "address");
     private static final long KEY_PORT = Layouts.offset(Layouts.FRONTEND_KEY, "port");
     private static final long KEY_PROTOCOL = Layouts.offset(Layouts.FRONTEND_KEY, "protocol");
-    /** How far apart the elements of `slots` stand: the kernel rounds an array's elements up to 8 bytes. */
-    private static final long SLOT_STRIDE = 8;
-
     private static final VarHandle SET_WORD = JAVA_LONG.varHandle();
     private static final boolean LITTLE_ENDIAN = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
 
@@ -56,9 +53,11 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final BpfMap frontends;
     private final BpfMap stats;
-    private final MemorySegment sets;
-    private final MemorySegment slots;
-    private final MemorySegment backends;
+    private final BpfMap setMap;
+    private final BpfMap backendMap;
+    private final MappedArray sets;
+    private final MappedArray slots;
+    private final MappedArray backends;
     private final MemorySegment frontendKey = arena.allocate(Layouts.FRONTEND_KEY);
     private final MemorySegment frontendValue = arena.allocate(Layouts.FRONTEND);
     private final MemorySegment statsKey = arena.allocate(JAVA_INT);
@@ -77,9 +76,11 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     KernelMaps(Function<String, BpfMap> maps) {
         frontends = maps.apply("frontends");
         stats = maps.apply("service_stats");
-        sets = maps.apply("sets").mmap(arena);
-        slots = maps.apply("slots").mmap(arena);
-        backends = maps.apply("backends").mmap(arena);
+        setMap = maps.apply("sets");
+        backendMap = maps.apply("backends");
+        sets = new MappedArray(setMap, arena);
+        slots = new MappedArray(maps.apply("slots"), arena);
+        backends = new MappedArray(backendMap, arena);
     }
 
     List<CallCount> calls() {
@@ -95,17 +96,17 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public int maxServices() {
-        return (int) (sets.byteSize() / Layouts.SET.byteSize());
+        return sets.size();
     }
 
     @Override
     public int maxSlots() {
-        return (int) (slots.byteSize() / SLOT_STRIDE);
+        return slots.size();
     }
 
     @Override
     public int maxBackends() {
-        return (int) (backends.byteSize() / Layouts.BACKEND.byteSize());
+        return backends.size();
     }
 
     @Override
@@ -198,37 +199,47 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         setStores.count();
         long low = Integer.toUnsignedLong(LITTLE_ENDIAN ? base : count);
         long high = Integer.toUnsignedLong(LITTLE_ENDIAN ? count : base);
-        SET_WORD.setRelease(sets, serviceId * Layouts.SET.byteSize(), high << 32 | low);
+        SET_WORD.setRelease(sets.window(serviceId), sets.offset(serviceId), high << 32 | low);
     }
 
     @Override
     public int setBase(int serviceId) {
-        return sets.get(JAVA_INT, serviceId * Layouts.SET.byteSize());
+        return sets.window(serviceId).get(JAVA_INT, sets.offset(serviceId));
     }
 
     @Override
     public int setCount(int serviceId) {
-        return sets.get(JAVA_INT, serviceId * Layouts.SET.byteSize() + Integer.BYTES);
+        return sets.window(serviceId).get(JAVA_INT, sets.offset(serviceId) + Integer.BYTES);
+    }
+
+    @Override
+    public void forEachSetInUse(IntConsumer serviceId) {
+        setMap.forEach((key, value) -> {
+            if (value.get(JAVA_LONG, 0) != 0) {
+                serviceId.accept(key.get(JAVA_INT, 0));
+            }
+        });
     }
 
     @Override
     public void putSlot(int index, int backendId) {
         slotStores.count();
-        slots.set(JAVA_INT, index * SLOT_STRIDE, backendId);
+        slots.window(index).set(JAVA_INT, slots.offset(index), backendId);
     }
 
     @Override
     public int slot(int index) {
-        return slots.get(JAVA_INT, index * SLOT_STRIDE);
+        return slots.window(index).get(JAVA_INT, slots.offset(index));
     }
 
     @Override
     public void putBackend(int id, Address address, int port, Backend.State state, int generation, int serviceId) {
-        long at = id * Layouts.BACKEND.byteSize();
-        Layouts.putAddress(backends, at + BACKEND_ADDRESS, address);
-        Layouts.putPort(backends, at + BACKEND_PORT, port);
-        backends.set(JAVA_INT, at + BACKEND_GENERATION, generation);
-        backends.set(JAVA_INT, at + BACKEND_SERVICE_ID, serviceId);
+        MemorySegment window = backends.window(id);
+        long at = backends.offset(id);
+        Layouts.putAddress(window, at + BACKEND_ADDRESS, address);
+        Layouts.putPort(window, at + BACKEND_PORT, port);
+        window.set(JAVA_INT, at + BACKEND_GENERATION, generation);
+        window.set(JAVA_INT, at + BACKEND_SERVICE_ID, serviceId);
         VarHandle.releaseFence();
         putBackendState(id, state);
     }
@@ -245,31 +256,36 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     private void storeState(int id, byte state) {
         backendStores.count();
-        backends.set(JAVA_BYTE, id * Layouts.BACKEND.byteSize() + BACKEND_STATE, state);
+        backends.window(id).set(JAVA_BYTE, backends.offset(id) + BACKEND_STATE, state);
     }
 
     @Override
-    public boolean isBackendGone(int id) {
-        return backends.get(JAVA_BYTE, id * Layouts.BACKEND.byteSize() + BACKEND_STATE) == GONE;
+    public void forEachBackend(IntConsumer id) {
+        backendMap.forEach((key, value) -> {
+            if (value.get(JAVA_BYTE, BACKEND_STATE) != GONE) {
+                id.accept(key.get(JAVA_INT, 0));
+            }
+        });
     }
 
     @Override
     public Backend backend(int id) {
-        long at = id * Layouts.BACKEND.byteSize();
-        boolean draining = backends.get(JAVA_BYTE, at + BACKEND_STATE) == DRAINING;
+        MemorySegment window = backends.window(id);
+        long at = backends.offset(id);
+        boolean draining = window.get(JAVA_BYTE, at + BACKEND_STATE) == DRAINING;
         return new Backend(
-                Layouts.address(backends, at + BACKEND_ADDRESS),
-                Layouts.port(backends, at + BACKEND_PORT),
+                Layouts.address(window, at + BACKEND_ADDRESS),
+                Layouts.port(window, at + BACKEND_PORT),
                 draining ? Backend.State.DRAINING : Backend.State.ACTIVE);
     }
 
     @Override
     public int backendGeneration(int id) {
-        return backends.get(JAVA_INT, id * Layouts.BACKEND.byteSize() + BACKEND_GENERATION);
+        return backends.window(id).get(JAVA_INT, backends.offset(id) + BACKEND_GENERATION);
     }
 
     @Override
     public int backendServiceId(int id) {
-        return backends.get(JAVA_INT, id * Layouts.BACKEND.byteSize() + BACKEND_SERVICE_ID);
+        return backends.window(id).get(JAVA_INT, backends.offset(id) + BACKEND_SERVICE_ID);
     }
 }

@@ -8,7 +8,8 @@ import java.util.function.IntConsumer;
 /**
  * The kernel maps of the table, one method for each write that programs can see. The order of writes, and what may
  * stand between two of them, is {@link Datapath}'s business. Frontends and counters are written by system calls, which
- * may fail; sets, slots and backends are plain stores into mapped memory, which cannot.
+ * may fail; sets, slots and backends are plain stores into mapped memory, which cannot, but for the first touch of an
+ * entry's window.
  */
 interface TableMaps {
     /** Entries of {@code sets}; a service id is below it. */
@@ -41,6 +42,9 @@ interface TableMaps {
 
     int setCount(int serviceId);
 
+    /** Visits the service ids whose set is not empty. */
+    void forEachSetInUse(IntConsumer serviceId);
+
     void putSlot(int index, int backendId);
 
     int slot(int index);
@@ -52,8 +56,8 @@ interface TableMaps {
     /** From now on nobody who remembers this backend may use it; its address stays for those who choose it right now. */
     void markBackendGone(int id);
 
-    /** Whether the entry holds no backend; then only its generation means anything. */
-    boolean isBackendGone(int id);
+    /** Visits the ids of all entries that hold a backend; of the others only the generation means anything. */
+    void forEachBackend(IntConsumer id);
 
     Backend backend(int id);
 

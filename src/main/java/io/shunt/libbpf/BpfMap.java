@@ -404,8 +404,17 @@ public final class BpfMap extends KernelObject {
      * alive until then. A store is seen by programs as any store between CPUs is; one aligned word is never torn.
      */
     public MemorySegment mmap(Arena arena) {
-        long stride = (valueSize + 7L) / 8 * 8;
-        return Mapping.map(fd(), stride * maxEntries, arena, this);
+        return mmap(arena, 0, (valueSize + 7L) / 8 * 8 * maxEntries);
+    }
+
+    /**
+     * As {@link #mmap(Arena)}, but only a part.
+     *
+     * @param offset where in the array it begins, in bytes, a multiple of the page size
+     * @param bytes how long it is
+     */
+    public MemorySegment mmap(Arena arena, long offset, long bytes) {
+        return Mapping.map(fd(), offset, bytes, arena, this);
     }
 
     public MapInfo info() {

@@ -22,12 +22,15 @@ final class Mapping {
 
     private Mapping() {}
 
-    /** Maps the first {@code bytes}; the kernel itself rounds up to pages, here and when it unmaps. */
-    static MemorySegment map(int fd, long bytes, Arena arena, Object object) {
+    /**
+     * Maps {@code bytes} from {@code offset}, a multiple of the page size; the kernel itself rounds the end up to pages,
+     * here and when it unmaps.
+     */
+    static MemorySegment map(int fd, long offset, long bytes, Arena arena, Object object) {
         try (Arena call = Arena.ofConfined()) {
             MemorySegment errno = Native.errnoState(call);
             MemorySegment address = (MemorySegment)
-                    MMAP.invokeExact(errno, MemorySegment.NULL, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0L);
+                    MMAP.invokeExact(errno, MemorySegment.NULL, bytes, PROT_READ_WRITE, MAP_SHARED, fd, offset);
             if (address.address() == MAP_FAILED) {
                 throw new BpfException("mmap", object.toString(), Native.errno(errno), null);
             }

@@ -174,8 +174,17 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
-    public boolean isBackendGone(int id) {
+    public void forEachBackend(IntConsumer id) {
+        IntStream.range(0, backends.length).filter(i -> !isBackendGone(i)).forEach(id);
+    }
+
+    boolean isBackendGone(int id) {
         return backends[id].gone;
+    }
+
+    @Override
+    public void forEachSetInUse(IntConsumer serviceId) {
+        IntStream.range(0, sets.length).filter(i -> sets[i] != 0).forEach(serviceId);
     }
 
     @Override
