@@ -36,7 +36,12 @@ import org.slf4j.LoggerFactory;
  */
 final class KubernetesSource implements Source {
     private static final Logger LOG = LoggerFactory.getLogger(KubernetesSource.class);
-    private static final long PAGE = 500;
+    /**
+     * Objects a page. What a page leaves behind should die young: with 500, the list of a large cluster grows the heap by
+     * 90 MB that nothing uses afterwards.
+     */
+    private static final long PAGE = 100;
+
     private static final String SERVICES = "services";
     private static final String SLICES = "endpointslices";
     private static final String NODES = "nodes";
