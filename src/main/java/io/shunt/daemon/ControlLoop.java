@@ -33,7 +33,7 @@ import org.slf4j.LoggerFactory;
  * <p>It takes in all that has arrived, then programs one Service, and looks again: the first change goes at once, and
  * while others wait, changes to one Service coalesce. Nothing is programmed before the source has listed everything, and
  * nothing that an earlier process left is taken away before all of that is programmed and nothing is missing: while a
- * manifest is broken, a Service that no slice names may only seem to have no backends.
+ * manifest is broken, a Service port may only seem to have no backends.
  */
 final class ControlLoop implements Runnable {
     private static final Logger log = LoggerFactory.getLogger(ControlLoop.class);
@@ -56,8 +56,8 @@ final class ControlLoop implements Runnable {
     /** Written here, read by everyone. */
     private final ConcurrentHashMap<ServicePortName, Programmed> programmed = new ConcurrentHashMap<>();
 
-    /** Services without slices, put off until nothing is missing. */
-    private final Map<ObjectName, Pending> putOff = new LinkedHashMap<>();
+    /** Services with a port that has no backends yet, put off until nothing is missing. */
+    private final Set<ObjectName> putOff = new HashSet<>();
 
     private boolean listed;
     private boolean complete;
@@ -112,7 +112,7 @@ final class ControlLoop implements Runnable {
     private void take(Inbox.Item item) {
         switch (item) {
             case Inbox.Task task -> run(task.task());
-            case Inbox.Arrival arrival -> take(arrival.change(), arrival.arrivedNanos());
+            case Inbox.Arrival arrival -> arrival.changes().forEach(change -> take(change, arrival.arrivedNanos()));
         }
     }
 
@@ -150,7 +150,7 @@ final class ControlLoop implements Runnable {
             }
             case Change.Complete() -> {
                 complete = true;
-                pending.putAll(putOff);
+                putOff.forEach(name -> pending.computeIfAbsent(name, n -> new Pending(arrivedNanos)));
                 putOff.clear();
             }
         }
@@ -158,8 +158,7 @@ final class ControlLoop implements Runnable {
 
     private Pending pending(ObjectName service, long arrivedNanos) {
         noteOldest();
-        Pending before = putOff.remove(service);
-        return pending.computeIfAbsent(service, name -> before == null ? new Pending(arrivedNanos) : before);
+        return pending.computeIfAbsent(service, name -> new Pending(arrivedNanos));
     }
 
     /** Before the source has listed, nothing is late: an API server that is down is not this daemon's illness. */
@@ -183,13 +182,7 @@ final class ControlLoop implements Runnable {
         if (next.hasNext()) {
             Map.Entry<ObjectName, Pending> entry = next.next();
             next.remove();
-            if (complete
-                    || cluster.service(entry.getKey()) == null
-                    || !cluster.slices(entry.getKey()).isEmpty()) {
-                program(entry.getKey(), entry.getValue());
-            } else {
-                putOff.put(entry.getKey(), entry.getValue());
-            }
+            program(entry.getKey(), entry.getValue());
         }
         if (pending.isEmpty()) {
             oldestPending = null;
@@ -208,8 +201,8 @@ final class ControlLoop implements Runnable {
     private void program(ObjectName name, Pending changes) {
         long start = System.nanoTime();
         Service service = cluster.service(name);
-        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name));
         Set<ServicePortName> before = namesOfService.getOrDefault(name, Set.of());
+        List<PlannedService> planned = planned(name, service, before);
         Set<ServicePortName> after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
         Set<ServicePortName> obsolete = new HashSet<>(before);
         obsolete.removeAll(after);
@@ -225,6 +218,22 @@ final class ControlLoop implements Runnable {
             fail(name, e);
         }
         meter(before, after, changes, start);
+    }
+
+    /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
+    private List<PlannedService> planned(ObjectName name, @Nullable Service service, Set<ServicePortName> before) {
+        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name));
+        if (complete) {
+            return planned;
+        }
+        List<PlannedService> certain = planned.stream()
+                .filter(each -> before.contains(each.name())
+                        || !each.service().backends().isEmpty())
+                .toList();
+        if (certain.size() < planned.size()) {
+            putOff.add(name);
+        }
+        return certain;
     }
 
     private void publish(List<PlannedService> planned, List<Datapath.Outcome> outcomes) {

@@ -2,6 +2,7 @@ package io.shunt.daemon;
 
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ChangeSink;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -14,8 +15,12 @@ import org.jspecify.annotations.Nullable;
 final class Inbox implements ChangeSink, Executor {
     sealed interface Item {}
 
-    /** @param arrivedNanos {@link System#nanoTime} when it came */
-    record Arrival(Change change, long arrivedNanos) implements Item {}
+    /**
+     * Changes that came together.
+     *
+     * @param arrivedNanos {@link System#nanoTime} when they came
+     */
+    record Arrival(List<Change> changes, long arrivedNanos) implements Item {}
 
     record Task(Runnable task) implements Item {}
 
@@ -23,7 +28,12 @@ final class Inbox implements ChangeSink, Executor {
 
     @Override
     public void accept(Change change) {
-        items.add(new Arrival(change, System.nanoTime()));
+        acceptAll(List.of(change));
+    }
+
+    @Override
+    public void acceptAll(List<Change> changes) {
+        items.add(new Arrival(changes, System.nanoTime()));
     }
 
     @Override

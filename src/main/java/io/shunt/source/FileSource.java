@@ -143,7 +143,7 @@ final class FileSource implements Source {
             long end = System.nanoTime();
             scanAt = end + Math.max(SCAN_PERIOD.toNanos(), SCAN_SHARE * (end - start));
         }
-        applyWhatIsStill();
+        ledger.together(this::applyWhatIsStill);
         if (scanned && unsettled.isEmpty()) {
             becomeListed();
         }

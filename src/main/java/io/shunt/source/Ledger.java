@@ -8,6 +8,7 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.source.SourceCounters.Kind;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +26,9 @@ final class Ledger {
     private @Nullable Node node;
     private @Nullable ChangeSink sink;
     private @Nullable Instant lastTold;
+    /** What has to be told together and is not told yet; null while nothing has to. */
+    private @Nullable List<Change> collected;
+
     private boolean listed;
     private boolean complete;
 
@@ -38,6 +42,31 @@ final class Ledger {
             throw new IllegalStateException("a source starts only once");
         }
         this.sink = sink;
+    }
+
+    /**
+     * Tells as made together what {@code changes} tells: nothing before it ends. For a source that tells from one
+     * thread.
+     */
+    void together(Runnable changes) {
+        collect();
+        try {
+            changes.run();
+        } finally {
+            tellCollected();
+        }
+    }
+
+    private synchronized void collect() {
+        collected = new ArrayList<>();
+    }
+
+    private synchronized void tellCollected() {
+        List<Change> changes = collected == null ? List.of() : List.copyOf(collected);
+        collected = null;
+        if (sink != null && !changes.isEmpty()) {
+            sink.acceptAll(changes);
+        }
     }
 
     /** From now on nobody is told. */
@@ -89,7 +118,9 @@ final class Ledger {
     private void tell(Kind kind, boolean gone, Change change) {
         counters.told(kind, gone);
         lastTold = Instant.now();
-        if (sink != null) {
+        if (collected != null) {
+            collected.add(change);
+        } else if (sink != null) {
             sink.accept(change);
         }
     }

@@ -142,6 +142,30 @@ class ControlLoopTest {
     }
 
     @Test
+    void serviceOfTwoFamilies_isProgrammedInTheOneThatHasBackends_whileSomethingIsMissing() {
+        ObjectName web = name("web");
+        Service service = new Service(
+                web,
+                List.of(Address.of("10.96.0.1"), Address.of("fd00:96::1")),
+                List.of(new Service.Port("http", Protocol.TCP, 80)));
+        inbox.accept(new Change.ServiceChange(web, service));
+        slice("web", null, 1);
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+        assertThat(loop.programmed())
+                .extracting(p -> p.planned().name().family())
+                .containsExactly(IpFamily.IPV4);
+
+        // No backends any more: that is certain.
+        slice("web", null);
+        await().until(() -> programmed("web").planned().service().backends().isEmpty());
+        assertThat(loop.programmed()).hasSize(1);
+
+        inbox.accept(new Change.Complete());
+        await().untilAsserted(() -> assertThat(loop.programmed()).hasSize(2));
+    }
+
+    @Test
     void service_thatDoesNotFit_keepsWhatItHadAndHealsWhenRoomComes() {
         service("web", 1);
         slice("web", null, 1);

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
@@ -330,24 +331,34 @@ class LifeTest {
     @Test
     void aBrokenFileAtTheStart_takesNothingAway() {
         site.write("other.yaml", service("other", "10.96.0.11", "fd00:96::11", servers));
+        site.write("gone.yaml", service("gone", "10.96.0.12", "fd00:96::12", servers));
         site.start().awaitReady().kill();
         List<SteadyLoad> connects = connects();
         site.write("web.yaml", "kind: Service\nspec: {");
         site.write("other.yaml", service("other", "10.96.0.11", "fd00:96::11", servers.subList(0, 1)));
+        site.remove("gone.yaml");
 
-        DaemonProcess daemon = site.start().awaitServing();
-        await("the daemon to read the files")
-                .atMost(DaemonProcess.PATIENCE)
-                .until(() -> !daemon.status().source().problems().isEmpty());
-        assertThat(daemon.status().healthy()).isFalse();
+        DaemonProcess daemon = site.start().awaitReady();
+        assertThat(daemon.status().complaints()).singleElement().asString().startsWith("web.yaml (web.yaml:2): ");
         assertThat(daemon.metric("shunt_source_problems")).isEqualTo(1);
-        assertThat(daemon.health("/readyz").body()).contains("web.yaml:2");
-        assertThat(site.table().serviceIds()).containsKey(VIP4 + ":80/6");
+        assertThat(client.load(Load.Kind.REQUEST, "10.96.0.11", 80, 20, 1).servers())
+                .as("what can be read is in force")
+                .containsOnlyKeys("web-0");
+        assertThat(site.table().contents().choices())
+                .containsEntry(VIP4 + ":80/6", addresses())
+                .containsEntry("10.96.0.12:80/6", addresses());
 
         site.write("web.yaml", web(servers));
-        daemon.awaitReady();
-        assertThat(client.load(Load.Kind.REQUEST, "10.96.0.11", 80, 20, 1).servers())
-                .containsOnlyKeys("web-0");
+        await("what is really gone to go")
+                .atMost(DaemonProcess.PATIENCE)
+                .until(() -> !site.table().serviceIds().containsKey("10.96.0.12:80/6"));
+        assertThat(daemon.status().healthy()).isTrue();
+        assertThat(site.table().contents().choices()).containsEntry(VIP4 + ":80/6", addresses());
         assertNoneFailed(connects);
+    }
+
+    private Set<String> addresses() {
+        return Set.copyOf(
+                servers.stream().map(pod -> pod.v4() + ":" + Site.HTTP).toList());
     }
 }

@@ -143,6 +143,26 @@ class ServingTest {
     }
 
     @Test
+    void oneEditOfServiceAndSlices_isOneChange() {
+        String manifest = service("renamed", 12) + slices("renamed", servers);
+        site.write("renamed.yaml", manifest);
+        awaitChoices(v4(12) + ":80/6", 3);
+        double changes = daemon.metric("shunt_source_events_total{action=\"set\",kind=\"service\"}");
+        try (SteadyLoad load = new SteadyLoad(client, Load.Kind.REQUEST, v6(12), 80)) {
+            for (int edit = 1; edit <= 20; edit++) {
+                site.moveIn("renamed.yaml", manifest.replace("name: http", "name: http" + edit));
+                double expected = changes + edit;
+                await("the daemon to take the edit")
+                        .atMost(DaemonProcess.PATIENCE)
+                        .until(() -> daemon.metric("shunt_source_events_total{action=\"set\",kind=\"service\"}")
+                                == expected);
+            }
+            assertThat(load.stop()).containsOnlyKeys("ok");
+        }
+        site.remove("renamed.yaml");
+    }
+
+    @Test
     void status_showsAHealthyDaemon() {
         Launcher.Outcome outcome = Launcher.plain().run("status", "--metrics-address=" + daemon.metricsAddress());
         assertThat(outcome.exitCode()).as(outcome.toString()).isZero();
