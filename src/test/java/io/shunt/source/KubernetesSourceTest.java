@@ -108,9 +108,9 @@ class KubernetesSourceTest {
         assertThat(server.requests())
                 .contains(
                         "/api/v1/services?fieldSelector=spec.clusterIP!=None"
-                                + "&labelSelector=!service.kubernetes.io/service-proxy-name&limit=500",
-                        "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless&limit=500",
-                        "/api/v1/nodes?fieldSelector=metadata.name=node-1&limit=500")
+                                + "&labelSelector=!service.kubernetes.io/service-proxy-name&limit=100",
+                        "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless&limit=100",
+                        "/api/v1/nodes?fieldSelector=metadata.name=node-1&limit=100")
                 .anySatisfy(request -> assertThat(request)
                         .startsWith("/api/v1/services?allowWatchBookmarks=true&fieldSelector=spec.clusterIP!=None")
                         .contains("watch=true"));
