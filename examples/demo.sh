@@ -2,9 +2,9 @@
 # A Service with three backends, balanced by eBPF, in network namespaces and cgroups of the demo's own. Exits 0 only if
 # all that it shows held.
 #
-#   demo.sh                        run it, after make build; KEEP=1 leaves it running
+#   demo.sh                         run it, after make build; KEEP=1 leaves it running
 #   demo.sh enter ID POD [COMMAND]  run a command, or a shell, in client, web-1, ... or node of a demo that was left
-#   demo.sh clean ID               remove a demo that was left
+#   demo.sh clean ID                remove a demo that was left
 set -Eeuo pipefail
 PATH=$PATH:/usr/sbin:/sbin # which su leaves out
 

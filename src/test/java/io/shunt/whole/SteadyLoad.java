@@ -16,13 +16,16 @@ final class SteadyLoad implements AutoCloseable {
     private volatile boolean stopped;
 
     SteadyLoad(Traffic traffic, Load.Kind kind, String address, int port) {
-        ended = CompletableFuture.runAsync(() -> {
-            while (!stopped) {
-                traffic.load(kind, address, port, BREATH, 1)
-                        .outcomes()
-                        .forEach((outcome, count) -> outcomes.merge(outcome, count, Long::sum));
-            }
-        });
+        // The common pool has one thread on two processors, where a second load would wait for the first to end.
+        ended = CompletableFuture.runAsync(
+                () -> {
+                    while (!stopped) {
+                        traffic.load(kind, address, port, BREATH, 1)
+                                .outcomes()
+                                .forEach((outcome, count) -> outcomes.merge(outcome, count, Long::sum));
+                    }
+                },
+                work -> Thread.ofPlatform().name("steady-load").start(work));
     }
 
     /** How many went well or failed so far, by the errno's name. */
