@@ -22,7 +22,7 @@ import java.util.regex.Pattern;
 /** `shunt run` as a process of its own. Closing it kills it; what it pinned stays. */
 final class DaemonProcess implements AutoCloseable {
     /** For what takes a daemon no more than a second or two on a machine with nothing else to do. */
-    static final Duration PATIENCE = Duration.ofSeconds(40);
+    static final Duration PATIENCE = Duration.ofSeconds(90);
 
     private static final Pattern RUNS = Pattern.compile("shunt runs: source .*, health at (\\S+), metrics at (\\S+)");
     private static final HttpClient HTTP =

@@ -13,7 +13,7 @@ import java.util.concurrent.TimeUnit;
 
 /** The built launcher, started as people start it; around it may stand a command that changes what it is allowed. */
 final class Launcher {
-    private static final int PATIENCE_SECONDS = 60;
+    private static final int PATIENCE_SECONDS = 90;
 
     private final List<String> around;
     private final Map<String, String> environment;
