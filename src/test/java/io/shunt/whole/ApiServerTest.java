@@ -133,7 +133,8 @@ class ApiServerTest {
 
         DaemonProcess daemon = start().awaitServing();
         awaitProblem(daemon, "connection", "no connection");
-        server.answer("/", 401, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":401,\"message\":\"Unauthorized\"}");
+        server.answer(
+                "/", 401, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":401,\"message\":\"Unauthorized\"}");
         server.start();
         awaitProblem(daemon, "unauthorized", "failed with status 401");
         server.answer("/", 403, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":403,\"message\":\"no, not you\"}");
@@ -180,13 +181,15 @@ class ApiServerTest {
         Launcher.Outcome missing = site.run(Launcher.plain(), "--source=kubernetes", "--kubeconfig=" + file);
         assertThat(missing.exitCode()).isEqualTo(2);
         assertThat(missing.err())
-                .isEqualTo("shunt run: --kubeconfig (or KUBECONFIG) " + file + " is not a file that can be read; give one,"
-                        + " or leave it out to use the pod's service account\n");
+                .isEqualTo(
+                        "shunt run: --kubeconfig (or KUBECONFIG) " + file + " is not a file that can be read; give one,"
+                                + " or leave it out to use the pod's service account\n");
 
         Launcher.Outcome noPod = site.run(Launcher.plain().with("KUBERNETES_SERVICE_HOST", ""), "--source=kubernetes");
         assertThat(noPod.exitCode()).isEqualTo(2);
         assertThat(noPod.err())
-                .isEqualTo("shunt run: no kubeconfig is given, and KUBERNETES_SERVICE_HOST is not set as in a pod; name a"
-                        + " kubeconfig with --kubeconfig\n");
+                .isEqualTo(
+                        "shunt run: no kubeconfig is given, and KUBERNETES_SERVICE_HOST is not set as in a pod; name a"
+                                + " kubeconfig with --kubeconfig\n");
     }
 }
