@@ -177,15 +177,26 @@ record Cluster(int services, int endpoints, @Nullable String real) {
      * of its own.
      *
      * @param slicesAFile how many slices a file of slices holds
-     * @return the lists of services whose slices share a file, by the file
+     * @return the files of slices, without the measured service's
      */
     List<SliceFile> write(Path directory, Format format, int slicesAFile) throws IOException {
+        return write(directory, format, slicesAFile, 0);
+    }
+
+    /**
+     * As above.
+     *
+     * @param alone so many services, the first ones, have a file for their slice alone; a multiple of slicesAFile
+     */
+    List<SliceFile> write(Path directory, Format format, int slicesAFile, int alone) throws IOException {
         for (int first = 0; first < services; first += SERVICES_A_FILE) {
             write(directory, "services-" + first, format, range(first, SERVICES_A_FILE), this::service);
         }
         List<SliceFile> files = new ArrayList<>();
-        for (int first = 0; first < services; first += slicesAFile) {
-            List<Integer> members = new ArrayList<>(range(first, slicesAFile));
+        int length;
+        for (int first = 0; first < services; first += length) {
+            length = first < alone ? 1 : slicesAFile;
+            List<Integer> members = new ArrayList<>(range(first, length));
             if (members.remove((Integer) measured())) {
                 write(directory, "measured", format, List.of(measured()), i -> slice(i, 0));
             }
