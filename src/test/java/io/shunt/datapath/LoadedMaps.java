@@ -18,11 +18,10 @@ import java.util.function.BiConsumer;
 /** The maps of sock.bpf.o in the kernel, attached to nothing and pinned nowhere. */
 final class LoadedMaps implements AutoCloseable {
     private final Closing closing = new Closing();
-    private final Arena arena = Arena.ofConfined();
+    private final Arena arena = Arena.ofAuto();
     private final BpfObject object;
 
     LoadedMaps(Map<String, Integer> entries) {
-        closing.add(arena::close);
         try (InputStream in = Objects.requireNonNull(LoadedMaps.class.getResourceAsStream("/bpf/sock.bpf.o"))) {
             object = closing.add(BpfObject.open("sock", in.readAllBytes()));
             entries.forEach((map, count) -> object.map(map).setMaxEntries(count));

@@ -33,7 +33,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 class BadManifestTest {
     private static final String VIP4 = "10.96.0.10";
     private static final String VIP6 = "fd00:96::10";
-    private static final String FRONTEND = VIP4 + ":80/6";
 
     private static Site site;
     private static List<NodePod> servers;
