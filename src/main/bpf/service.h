@@ -6,11 +6,32 @@
 #include "maps.h"
 #include "peer.h"
 
-static __always_inline struct frontend *find_frontend(const struct peer *asked, __u8 protocol)
+static __always_inline bool is_frontend(const struct frontend *frontend, const struct frontend_key *key)
+{
+	const struct frontend_key *found = &frontend->key;
+
+	return found->port == key->port && found->protocol == key->protocol &&
+	       same_address(&found->address, &key->address);
+}
+
+/* The id of the service behind the address, 0 if there is none. */
+static __always_inline __u32 find_service(const struct peer *asked, __u8 protocol)
 {
 	struct frontend_key key = {.address = asked->address, .port = asked->port, .protocol = protocol};
+	struct frontend *frontend;
+	__u32 service_id;
 
-	return bpf_map_lookup_elem(&frontends, &key);
+	/* Its element may have been another's by the time it was read: once more, for it may only have been replaced. */
+	for (int i = 0; i < 2; i++) {
+		frontend = bpf_map_lookup_elem(&frontends, &key);
+		if (!frontend)
+			return 0;
+		service_id = *(volatile __u32 *)&frontend->service_id;
+		barrier();
+		if (is_frontend(frontend, &key))
+			return service_id;
+	}
+	return 0;
 }
 
 /* Base and count have to be of the same moment: the daemon may flip the set between two loads, so there is one. */

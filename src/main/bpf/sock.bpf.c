@@ -52,19 +52,19 @@ static __always_inline void set_service(struct origin *origin, const struct peer
 static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, const struct peer *asked,
 						struct origin *origin)
 {
-	struct frontend *frontend = find_frontend(asked, IPPROTO_TCP);
+	__u32 service_id = find_service(asked, IPPROTO_TCP);
 	struct set set;
 
-	if (!frontend) {
+	if (!service_id) {
 		tcp_forget(bpf_get_socket_cookie(ctx));
 		return ALLOW;
 	}
-	set = read_set(frontend->service_id);
+	set = read_set(service_id);
 	set_service(origin, asked);
 	if (!set.count || !take(set.base + random_place(set), origin))
-		return refuse(frontend->service_id);
+		return refuse(service_id);
 	tcp_remember(ctx, origin);
-	count_connection(frontend->service_id);
+	count_connection(service_id);
 	return TRANSLATE;
 }
 
@@ -72,18 +72,18 @@ static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, const
 static __always_inline enum verdict connect_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
 						struct origin *origin)
 {
-	struct frontend *frontend = find_frontend(asked, IPPROTO_UDP);
+	__u32 service_id = find_service(asked, IPPROTO_UDP);
 	struct udp_socket socket = udp_socket(ctx);
 
-	if (!frontend) {
+	if (!service_id) {
 		udp_forget(&socket, asked);
 		return ALLOW;
 	}
 	set_service(origin, asked);
-	if (!udp_choose(ctx, frontend->service_id, origin))
-		return refuse(frontend->service_id);
+	if (!udp_choose(ctx, service_id, origin))
+		return refuse(service_id);
 	udp_remember(ctx, &socket, origin);
-	count_connection(frontend->service_id);
+	count_connection(service_id);
 	return TRANSLATE;
 }
 
@@ -103,26 +103,26 @@ static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, const
 static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
 					     struct origin *origin)
 {
-	struct frontend *frontend;
 	struct udp_socket socket;
+	__u32 service_id;
 
 	if (ctx->protocol != IPPROTO_UDP)
 		return ALLOW;
-	frontend = find_frontend(asked, IPPROTO_UDP);
+	service_id = find_service(asked, IPPROTO_UDP);
 	socket = udp_socket(ctx);
-	if (!frontend) {
+	if (!service_id) {
 		/* A plain send() on a connected IPv6 socket comes here too, if its peer is v4-mapped. */
 		if (asked->port != socket.peer.port || !same_address(&asked->address, &socket.peer.address))
 			udp_forget(&socket, asked);
 		return ALLOW;
 	}
 	set_service(origin, asked);
-	if (udp_stick(&socket, frontend->service_id, origin))
+	if (udp_stick(&socket, service_id, origin))
 		return TRANSLATE;
-	if (!udp_choose(ctx, frontend->service_id, origin))
-		return refuse(frontend->service_id);
+	if (!udp_choose(ctx, service_id, origin))
+		return refuse(service_id);
 	udp_remember(ctx, &socket, origin);
-	count_connection(frontend->service_id);
+	count_connection(service_id);
 	return TRANSLATE;
 }
 

@@ -21,8 +21,13 @@ struct frontend_key {
 	__u8 pad;
 };
 
-/* Which service stands behind that address? It is also the index of its set. */
+/*
+ * Which service stands behind that address? Its id is also the index of its set. The kernel may give the memory of a
+ * deleted element to a new one at once, while a program still looks at it: so the value repeats the key, and has the id
+ * last, since the kernel copies it from the beginning.
+ */
 struct frontend {
+	struct frontend_key key;
 	__u32 service_id;
 };
 

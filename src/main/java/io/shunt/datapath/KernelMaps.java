@@ -32,6 +32,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long KEY_ADDRESS = Layouts.offset(Layouts.FRONTEND_KEY, "address");
     private static final long KEY_PORT = Layouts.offset(Layouts.FRONTEND_KEY, "port");
     private static final long KEY_PROTOCOL = Layouts.offset(Layouts.FRONTEND_KEY, "protocol");
+    private static final long FRONTEND_SERVICE_ID = Layouts.offset(Layouts.FRONTEND, "service_id");
     private static final VarHandle SET_WORD = JAVA_LONG.varHandle();
     private static final boolean LITTLE_ENDIAN = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
 
@@ -58,8 +59,10 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final MappedArray sets;
     private final MappedArray slots;
     private final MappedArray backends;
-    private final MemorySegment frontendKey = arena.allocate(Layouts.FRONTEND_KEY);
     private final MemorySegment frontendValue = arena.allocate(Layouts.FRONTEND);
+    /** The value begins with the key. */
+    private final MemorySegment frontendKey = frontendValue.asSlice(0, Layouts.FRONTEND_KEY);
+
     private final MemorySegment statsKey = arena.allocate(JAVA_INT);
     private final MemorySegment noStats =
             arena.allocate(Layouts.SERVICE_STATS.byteSize() * Cpus.possible(), Long.BYTES);
@@ -112,7 +115,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     @Override
     public void putFrontend(Frontend frontend, int serviceId) {
         writeKey(frontend);
-        frontendValue.set(JAVA_INT, 0, serviceId);
+        frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, serviceId);
         update(frontendUpdates, frontends, frontendKey, frontendValue);
     }
 
@@ -173,7 +176,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
             Protocol.ofNumber(number)
                     .ifPresent(protocol -> visitor.visit(
                             new Frontend(Layouts.address(key, KEY_ADDRESS), Layouts.port(key, KEY_PORT), protocol),
-                            value.get(JAVA_INT, 0)));
+                            value.get(JAVA_INT, FRONTEND_SERVICE_ID)));
         });
     }
 

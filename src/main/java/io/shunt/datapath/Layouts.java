@@ -28,8 +28,9 @@ final class Layouts {
                     JAVA_BYTE.withName("pad"))
             .withName("frontend_key");
 
-    static final StructLayout FRONTEND =
-            MemoryLayout.structLayout(JAVA_INT.withName("service_id")).withName("frontend");
+    static final StructLayout FRONTEND = MemoryLayout.structLayout(
+                    FRONTEND_KEY.withName("key"), JAVA_INT.withName("service_id"))
+            .withName("frontend");
 
     static final StructLayout SET = MemoryLayout.structLayout(JAVA_INT.withName("base"), JAVA_INT.withName("count"))
             .withName("set");

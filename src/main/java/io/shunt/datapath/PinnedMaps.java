@@ -86,7 +86,7 @@ public final class PinnedMaps {
         StructLayout layout = Layouts.FRONTEND_KEY;
         Map<String, Object> fields = fields("address", endpoint(key, layout, "address", "port"));
         fields.put("protocol", Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol"))));
-        fields.put("service_id", value.get(JAVA_INT, 0));
+        fields.put("service_id", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "service_id")));
         return fields;
     }
 

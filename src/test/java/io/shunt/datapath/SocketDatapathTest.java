@@ -23,6 +23,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -704,6 +705,26 @@ class SocketDatapathTest {
             System.out.printf("%s: the verifier walked %,d instructions%n", program.name(), walked);
             assertThat(walked).as(program.name()).isLessThan(100_000);
         }
+    }
+
+    /** The kernel gives a deleted element's memory to the next one at once, also while a program looks at it. */
+    @Test
+    void tcpConnect_whileItsServiceIsTakenOut_neverReachesTheOneThatCame() throws Exception {
+        Vip asked = tcpService(Naming.IPV4, 1);
+        Vip other = tcpService(Naming.IPV4, 1);
+        fixture.withdraw(other);
+        CompletableFuture<Load> load = CompletableFuture.supplyAsync(() -> fixture.traffic()
+                .load(Load.Kind.CONNECT, asked.at().address(), asked.at().port(), 150_000, 4));
+        while (!load.isDone()) {
+            fixture.withdraw(asked);
+            fixture.publish(other);
+            fixture.withdraw(other);
+            fixture.publish(asked);
+        }
+
+        assertThat(load.get().outcomes()).containsKeys("ok", "ENETUNREACH");
+        assertThat(fixture.connections(asked)).isEqualTo(load.get().ok());
+        assertThat(fixture.connections(other)).isZero();
     }
 
     private static Server named(List<Server> servers, String name) {

@@ -20,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,6 +61,7 @@ final class SocketFixture implements AutoCloseable {
     private final BpfObject object;
     private final Cgroup cgroup;
     private final Pod pod;
+    private final Map<Vip, MemorySegment> frontends = new HashMap<>();
     private final MemorySegment sets;
     private final MemorySegment slots;
     private final MemorySegment backends;
@@ -163,15 +165,34 @@ final class SocketFixture implements AutoCloseable {
         Vip vip = new Vip(id, new Peer(v6 ? "fd30::" + id : "172.30." + id / 250 + "." + (1 + id % 250), 80), protocol);
         members.forEach(server -> backend(server, id, ACTIVE, 1));
         setMembers(vip, members);
-        MemorySegment key = arena.allocate(20, 4);
-        putAddress(key, 0, vip.at.address());
-        key.set(PORT, 16, (short) vip.at.port());
-        key.set(ValueLayout.JAVA_BYTE, 18, (byte) protocol.number());
-        object.map("frontends").update(key, arena.allocateFrom(ValueLayout.JAVA_INT, id), BpfMap.ANY);
+        publish(vip);
         MemorySegment service = arena.allocateFrom(ValueLayout.JAVA_INT, id);
         BpfMap stats = object.map("service_stats");
         stats.update(service, arena.allocate(stats.valueBytes(), 8), BpfMap.ANY);
         return vip;
+    }
+
+    /** Makes the address lead to the service. */
+    void publish(Vip vip) {
+        MemorySegment element = frontend(vip);
+        object.map("frontends").update(element, element, BpfMap.ANY);
+    }
+
+    /** Takes the address away. */
+    void withdraw(Vip vip) {
+        object.map("frontends").delete(frontend(vip));
+    }
+
+    /** The key, which the value repeats, and then the service id. */
+    private MemorySegment frontend(Vip vip) {
+        return frontends.computeIfAbsent(vip, v -> {
+            MemorySegment element = arena.allocate(24, 4);
+            putAddress(element, 0, vip.at.address());
+            element.set(PORT, 16, (short) vip.at.port());
+            element.set(ValueLayout.JAVA_BYTE, 18, (byte) vip.protocol.number());
+            element.set(ValueLayout.JAVA_INT, 20, vip.id);
+            return element;
+        });
     }
 
     /** Writes the members into fresh slots and flips the set; nothing is ever used again. */
