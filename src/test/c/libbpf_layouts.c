@@ -11,7 +11,6 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
-#include <linux/membarrier.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -35,6 +34,7 @@ int main(void)
 
 	STRUCT(bpf_map_create_opts);
 	MEMBER(bpf_map_create_opts, sz);
+	MEMBER(bpf_map_create_opts, inner_map_fd);
 	MEMBER(bpf_map_create_opts, map_flags);
 
 	STRUCT(bpf_test_run_opts);
@@ -147,8 +147,6 @@ int main(void)
 	CONSTANT(PROT_READ);
 	CONSTANT(PROT_WRITE);
 	CONSTANT(MAP_SHARED);
-	CONSTANT(MEMBARRIER_CMD_GLOBAL);
-	CONSTANT(SYS_membarrier);
 	CONSTANT(CAP_NET_ADMIN);
 	CONSTANT(CAP_SYS_PTRACE);
 	CONSTANT(CAP_SYS_ADMIN);

@@ -7,6 +7,7 @@ import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
+import io.shunt.libbpf.BpfProgram;
 import io.shunt.libbpf.Capability;
 import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.LayoutMismatchException;
@@ -22,7 +23,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,12 +54,12 @@ public final class Installation implements AutoCloseable {
     private final RcuGracePeriod grace;
     private final Datapath datapath;
 
-    private Installation(BpfRoot root, Path cgroup, BpfObject object, Executor control) {
+    private Installation(BpfRoot root, Path cgroup, BpfObject object, KernelMaps maps, RcuGracePeriod grace) {
         this.root = root;
         this.cgroup = cgroup;
         this.object = object;
-        this.maps = new KernelMaps(object::map);
-        this.grace = new RcuGracePeriod(control);
+        this.maps = maps;
+        this.grace = grace;
         this.datapath = new Datapath(maps, grace);
     }
 
@@ -70,12 +73,13 @@ public final class Installation implements AutoCloseable {
      * @throws InstallationException if this node or what is pinned does not allow it
      */
     public static Installation open(Path bpfRoot, Path cgroup, MapSizes sizes, Executor control) {
-        checkNode(cgroup);
-        BpfRoot root = BpfRoot.open(bpfRoot);
-        BpfObject object = null;
-        Installation installation = null;
+        Deque<Closeable> opened = new ArrayDeque<>();
         try {
-            object = BpfObject.open(OBJECT, read("/bpf/" + OBJECT + ".bpf.o"));
+            checkNode(cgroup);
+            BpfRoot root = BpfRoot.open(bpfRoot);
+            opened.push(root::close);
+            BpfObject object = BpfObject.open(OBJECT, read("/bpf/" + OBJECT + ".bpf.o"));
+            opened.push(object::close);
             for (StructLayout layout : Layouts.SHARED) {
                 StructCheck.verify(object.btf(), layout);
             }
@@ -86,20 +90,27 @@ public final class Installation implements AutoCloseable {
                     map.pin(root.map(map.name()));
                 }
             }
-            installation = new Installation(root, cgroup, object, control);
+            KernelMaps maps = new KernelMaps(object::map);
+            opened.push(maps::close);
+            RcuGracePeriod grace = new RcuGracePeriod(control);
+            opened.push(grace::close);
+            if (!reused.isEmpty()) {
+                // A program may still hold what the earlier process freed last.
+                grace.await();
+            }
+            Installation installation = new Installation(root, cgroup, object, maps, grace);
+            opened.push(installation::closeLinks);
             installation.attach();
             return installation;
         } catch (RuntimeException e) {
-            if (installation != null) {
-                installation.close();
-            } else {
-                if (object != null) {
-                    object.close();
-                }
-                root.close();
-            }
+            opened.forEach(Closeable::close);
             throw explain(e);
         }
+    }
+
+    @FunctionalInterface
+    private interface Closeable {
+        void close();
     }
 
     private static void checkNode(Path cgroup) {
@@ -114,19 +125,19 @@ public final class Installation implements AutoCloseable {
             throw new InstallationException("missing capabilities: run as root, or with CAP_BPF, CAP_NET_ADMIN and "
                     + "CAP_PERFMON (CAP_SYS_ADMIN to mount a bpffs)");
         }
-        try {
-            if (!Files.isDirectory(cgroup) || Syscalls.fileSystemType(cgroup) != Syscalls.CGROUP2_MAGIC) {
-                throw new InstallationException("--cgroup-root " + cgroup + " is not a cgroup2 directory: mount cgroup2"
-                        + " (mount -t cgroup2 none DIR) or name where it is mounted");
-            }
-        } catch (LibraryMissingException e) {
-            throw new InstallationException(String.valueOf(e.getMessage()), e);
+        if (!Files.isDirectory(cgroup) || Syscalls.fileSystemType(cgroup) != Syscalls.CGROUP2_MAGIC) {
+            throw new InstallationException("--cgroup-root " + cgroup + " is not a cgroup2 directory: mount cgroup2"
+                    + " (mount -t cgroup2 none DIR) or name where it is mounted");
         }
     }
 
-    private static InstallationException explain(RuntimeException e) {
+    /** What this node is at fault for, in words for people; a fault of this code stays as it is. */
+    private static RuntimeException explain(RuntimeException e) {
         return switch (e) {
-            case InstallationException known -> known;
+            case LibraryMissingException missing ->
+                new InstallationException(String.valueOf(missing.getMessage()), missing);
+            case UncheckedIOException unreadable ->
+                new InstallationException(String.valueOf(unreadable.getMessage()), unreadable);
             case VerifierException refused ->
                 new InstallationException(
                         "the kernel's verifier refused a program: " + refused.getMessage() + "\n" + refused.log(), e);
@@ -141,7 +152,7 @@ public final class Installation implements AutoCloseable {
                                 + ": look at the capabilities (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON), and at the"
                                 + " kernel's log",
                         e);
-            default -> new InstallationException(String.valueOf(e.getMessage()), e);
+            default -> e;
         };
     }
 
@@ -230,30 +241,35 @@ public final class Installation implements AutoCloseable {
         long cgroupId = cgroupId();
         try (Fd directory = Syscalls.open(cgroup)) {
             for (SocketHook hook : SocketHook.values()) {
-                links.put(hook, attach(hook, directory, cgroupId));
+                attach(hook, directory, cgroupId);
             }
         }
     }
 
-    private BpfLink attach(SocketHook hook, Fd directory, long cgroupId) {
+    private void attach(SocketHook hook, Fd directory, long cgroupId) {
+        BpfProgram program = object.program(hook.program());
         Path pin = root.link(hook.program());
-        BpfLink stale = null;
-        if (Files.exists(pin)) {
-            BpfLink link = BpfLink.openPinned(pin);
-            if (sitsOn(link.info(), hook, cgroupId)) {
-                link.update(object.program(hook.program()));
-                return link;
-            }
-            stale = link;
+        if (!Files.exists(pin)) {
+            keep(hook, BpfLink.attachCgroup(program, directory.number(), hook.attachType()))
+                    .pin(pin);
+            return;
         }
-        BpfLink link = BpfLink.attachCgroup(object.program(hook.program()), directory.number(), hook.attachType());
-        if (stale != null) {
-            log.warn("{} was attached to another cgroup, or to one that is gone: attached anew to {}", hook, cgroup);
-            stale.unpin(pin);
-            stale.detach();
-            stale.close();
+        BpfLink pinned = keep(hook, BpfLink.openPinned(pin));
+        if (sitsOn(pinned.info(), hook, cgroupId)) {
+            pinned.update(program);
+            return;
         }
-        link.pin(pin);
+        log.warn("{} was attached to another cgroup, or to one that is gone: attached anew to {}", hook, cgroup);
+        try (pinned) {
+            BpfLink link = keep(hook, BpfLink.attachCgroup(program, directory.number(), hook.attachType()));
+            pinned.unpin(pin);
+            pinned.detach();
+            link.pin(pin);
+        }
+    }
+
+    private BpfLink keep(SocketHook hook, BpfLink link) {
+        links.put(hook, link);
         return link;
     }
 
@@ -378,11 +394,15 @@ public final class Installation implements AutoCloseable {
     /** Lets go of maps, programs and the lock; everything pinned stays and works on. */
     @Override
     public void close() {
+        closeLinks();
         grace.close();
-        links.values().forEach(BpfLink::close);
         maps.close();
         object.close();
         root.close();
+    }
+
+    private void closeLinks() {
+        links.values().forEach(BpfLink::close);
     }
 
     /**

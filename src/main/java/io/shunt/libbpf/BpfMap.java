@@ -76,10 +76,21 @@ public final class BpfMap extends KernelObject {
      * @param valueSize in bytes; of one CPU for a per-CPU map
      */
     public static BpfMap create(String name, int type, int keySize, int valueSize, int maxEntries, int flags) {
+        return create(name, type, keySize, valueSize, maxEntries, flags, 0);
+    }
+
+    /** Makes an array whose values are, when written, the descriptors of maps of the same make as {@code inner}. */
+    static BpfMap createArrayOf(BpfMap inner, String name, int maxEntries) {
+        return create(name, MapType.ARRAY_OF_MAPS, Integer.BYTES, Integer.BYTES, maxEntries, 0, inner.fd());
+    }
+
+    private static BpfMap create(
+            String name, int type, int keySize, int valueSize, int maxEntries, int flags, int innerFd) {
         int fd;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment options = arena.allocate(Create.OPTIONS);
             options.set(JAVA_LONG, 0, Create.OPTIONS.byteSize());
+            options.set(JAVA_INT, Create.INNER_FD, innerFd);
             options.set(JAVA_INT, Create.FLAGS, flags);
             fd = (int) Create.CALL.invokeExact(type, arena.allocateFrom(name), keySize, valueSize, maxEntries, options);
         } catch (Throwable t) {
@@ -505,9 +516,13 @@ public final class BpfMap extends KernelObject {
     static final class Create {
         /** The beginning of struct bpf_map_create_opts, which may end anywhere. */
         static final StructLayout OPTIONS = MemoryLayout.structLayout(
-                        JAVA_LONG.withName("sz"), MemoryLayout.paddingLayout(5 * 4), JAVA_INT.withName("map_flags"))
+                        JAVA_LONG.withName("sz"),
+                        MemoryLayout.paddingLayout(4 * 4),
+                        JAVA_INT.withName("inner_map_fd"),
+                        JAVA_INT.withName("map_flags"))
                 .withName("bpf_map_create_opts");
 
+        static final long INNER_FD = OPTIONS.byteOffset(PathElement.groupElement("inner_map_fd"));
         static final long FLAGS = OPTIONS.byteOffset(PathElement.groupElement("map_flags"));
         static final MethodHandle CALL = Native.libbpf(
                 "bpf_map_create",

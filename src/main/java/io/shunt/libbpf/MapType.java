@@ -9,6 +9,7 @@ public final class MapType {
     public static final int LRU_HASH = 9;
     public static final int LRU_PERCPU_HASH = 10;
     public static final int LPM_TRIE = 11;
+    public static final int ARRAY_OF_MAPS = 12;
     public static final int SK_STORAGE = 24;
     public static final int RINGBUF = 27;
 

@@ -23,7 +23,6 @@ public final class Syscalls {
 
     static final int O_CLOEXEC = 0x80000;
     static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
-    static final long MEMBARRIER_CMD_GLOBAL = 1;
 
     private Syscalls() {}
 
@@ -53,23 +52,6 @@ public final class Syscalls {
             }
             check(result, "flock", fd, errno);
             return true;
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
-        }
-    }
-
-    /**
-     * Waits until every RCU reader that runs now has ended: programs that start later see all that was stored before.
-     * Takes milliseconds, and a virtual thread's carrier with it.
-     *
-     * @throws BpfException ENOSYS or EINVAL where the kernel has no such barrier (nohz_full), EPERM under some seccomp
-     *     filters
-     */
-    public static void membarrierGlobal() {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Native.errnoState(arena);
-            long result = (long) Membarrier.CALL.invokeExact(errno, Membarrier.NUMBER, MEMBARRIER_CMD_GLOBAL, 0L, 0L);
-            check(result, "membarrier", "MEMBARRIER_CMD_GLOBAL", errno);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -118,15 +100,6 @@ public final class Syscalls {
     private static final class Flock {
         static final MethodHandle CALL =
                 Native.libc("flock", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
-    }
-
-    static final class Membarrier {
-        static final long NUMBER = System.getProperty("os.arch").equals("amd64") ? 324 : 283;
-        static final MethodHandle CALL = Native.libc(
-                "syscall",
-                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
-                Native.ERRNO,
-                Linker.Option.firstVariadicArg(1));
     }
 
     private static final class Mount {

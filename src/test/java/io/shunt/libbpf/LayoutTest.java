@@ -133,8 +133,6 @@ class LayoutTest {
         java.put("O_CLOEXEC", (long) Syscalls.O_CLOEXEC);
         java.put("EWOULDBLOCK", (long) Errno.EAGAIN.number());
         java.put("MAP_SHARED", (long) Mapping.MAP_SHARED);
-        java.put("MEMBARRIER_CMD_GLOBAL", Syscalls.MEMBARRIER_CMD_GLOBAL);
-        java.put("SYS_membarrier", Syscalls.Membarrier.NUMBER);
         java.put("LIBBPF_ERRNO__LIBELF", (long) Errno.LIBELF.number());
         java.put("LIBBPF_ERRNO__FORMAT", (long) Errno.FORMAT.number());
         java.put("LIBBPF_ERRNO__ENDIAN", (long) Errno.ENDIAN.number());

@@ -1,7 +1,6 @@
 package io.shunt.libbpf;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.io.IOException;
@@ -62,11 +61,6 @@ class SyscallsTest {
             assertThat(Syscalls.flock(first)).isTrue();
             assertThat(Syscalls.flock(second)).isFalse();
         }
-    }
-
-    @Test
-    void membarrierGlobal_isThereOnThisKernel() {
-        assertThatCode(Syscalls::membarrierGlobal).doesNotThrowAnyException();
     }
 
     @Test
