@@ -38,6 +38,9 @@ public final class Datapath {
     /** What an earlier process left and nobody has claimed yet. */
     private final Set<Entry> adopted = new HashSet<>();
 
+    /** Frontends found in the kernel that name no service there can be: the maps were damaged. */
+    private final Set<Frontend> strays = new HashSet<>();
+
     /** Entries in use by map name, for readers on other threads. */
     private volatile Map<String, Integer> use = Map.of();
 
@@ -269,6 +272,7 @@ public final class Datapath {
                 continue;
             }
             maps.putFrontend(frontend, entry.serviceId);
+            strays.remove(frontend);
             Entry loser = owners.put(frontend, entry);
             if (loser != null) {
                 loser.frontends.remove(frontend);
@@ -303,13 +307,16 @@ public final class Datapath {
         }
     }
 
+    /** A program that has just found one of the frontends still gets a backend. */
     private void remove(Entry entry) {
         removeFrontends(entry, Set.of());
-        maps.putSet(entry.serviceId, 0, 0);
-        List<Integer> gone = Arrays.stream(entry.backendIds).boxed().toList();
-        gone.forEach(maps::markBackendGone);
-        free(entry.base, entry.count, gone);
         grace.after(() -> {
+            maps.putSet(entry.serviceId, 0, 0);
+            runs.release(entry.base, entry.count);
+            for (int id : entry.backendIds) {
+                maps.markBackendGone(id);
+                backendIds.release(id);
+            }
             try {
                 maps.removeStats(entry.serviceId);
             } finally {
@@ -330,36 +337,50 @@ public final class Datapath {
     /** Ids and contents of the maps become entries without a name; their frontends will tell whose they are. */
     private void adopt() {
         Map<Integer, Entry> byId = new HashMap<>();
-        maps.forEachFrontend((frontend, serviceId) -> {
-            Entry entry = byId.get(serviceId);
-            if (entry == null && serviceIds.reserve(serviceId)) {
-                entry = new Entry(serviceId, "left by an earlier process");
-                byId.put(serviceId, entry);
-            }
-            if (entry != null) {
+        maps.forEachFrontend((frontend, id) -> {
+            Entry entry = adopt(byId, id);
+            if (entry == null) {
+                strays.add(frontend);
+            } else {
                 entry.frontends.add(frontend);
                 owners.put(frontend, entry);
             }
         });
-        maps.forEachStats(id -> byId.computeIfAbsent(id, this::entryWithoutFrontend));
-        maps.forEachSetInUse(id -> adoptSet(byId.computeIfAbsent(id, this::entryWithoutFrontend)));
-        maps.forEachBackend(id -> adoptBackend(byId, id));
+        List<Integer> strayStats = new ArrayList<>();
+        maps.forEachStats(id -> {
+            if (adopt(byId, id) == null) {
+                strayStats.add(id);
+            }
+        });
+        strayStats.forEach(maps::removeStats);
+        maps.forEachSetInUse(id -> {
+            Entry entry = adopt(byId, id);
+            if (entry == null) {
+                maps.putSet(id, 0, 0);
+            } else {
+                adoptSet(entry);
+            }
+        });
+        maps.forEachBackend(id -> {
+            Entry entry = adopt(byId, maps.backendServiceId(id));
+            if (entry == null) {
+                maps.markBackendGone(id);
+            } else if (backendIds.reserve(id)) {
+                entry.adopt(maps.backend(id), id);
+            }
+        });
         adopted.addAll(byId.values());
         publishUse();
     }
 
-    private void adoptBackend(Map<Integer, Entry> byId, int id) {
-        int serviceId = maps.backendServiceId(id);
-        if (serviceId <= 0 || serviceId >= maps.maxServices()) {
-            maps.markBackendGone(id);
-        } else if (backendIds.reserve(id)) {
-            byId.computeIfAbsent(serviceId, this::entryWithoutFrontend).adopt(maps.backend(id), id);
+    /** The entry of a service id, null if there can be no such id. */
+    private @Nullable Entry adopt(Map<Integer, Entry> byId, int serviceId) {
+        Entry entry = byId.get(serviceId);
+        if (entry == null && serviceIds.reserve(serviceId)) {
+            entry = new Entry(serviceId, "left by an earlier process");
+            byId.put(serviceId, entry);
         }
-    }
-
-    private Entry entryWithoutFrontend(int serviceId) {
-        serviceIds.reserve(serviceId);
-        return new Entry(serviceId, "left by an earlier process");
+        return entry;
     }
 
     private void adoptSet(Entry entry) {
@@ -395,6 +416,10 @@ public final class Datapath {
         int removed = 0;
         for (Iterator<Entry> each = adopted.iterator(); each.hasNext(); removed++) {
             remove(each.next());
+            each.remove();
+        }
+        for (Iterator<Frontend> each = strays.iterator(); each.hasNext(); ) {
+            maps.removeFrontend(each.next());
             each.remove();
         }
         return removed;

@@ -239,6 +239,45 @@ class DatapathTest {
         assertThat(maps.frontends).containsOnlyKeys(frontend(1));
     }
 
+    @Test
+    void remove_aProgramThatHasJustFoundTheFrontend_stillGetsABackend() {
+        int id = put(service("a", 1, 1, 2));
+
+        remove("a");
+
+        assertThat(maps.frontends).isEmpty();
+        assertThat(maps.run(maps.setBase(id), maps.setCount(id))).containsExactly(backend(1), backend(2));
+        endGracePeriod();
+        assertNothingLeft();
+    }
+
+    @Test
+    void adopt_damagedMaps_keepsWhatIsWholeAndTakesOutTheRest() {
+        int a = put(service("a", 1, 1, 2));
+        maps.frontends.put(frontend(7), 0);
+        maps.frontends.put(frontend(8), 64);
+        maps.frontends.put(frontend(9), -1);
+        maps.stats.addAll(List.of(0, 64, -1));
+        maps.putSet(0, 3, 1);
+        maps.putSet(40, 399, 2);
+        maps.putSet(41, maps.setBase(a), 2);
+        maps.putBackend(290, Address.of("10.0.0.9"), 80, Backend.State.ACTIVE, 1, -1);
+        maps.putBackend(291, Address.of("10.0.0.9"), 80, Backend.State.ACTIVE, 1, 64);
+
+        datapath = new Datapath(maps, waiting::add);
+        assertThat(put(service("a", 1, 1, 2))).isEqualTo(a);
+        put(service("b", 8, 3));
+        datapath.removeUnclaimed();
+        endGracePeriod();
+
+        assertThat(maps.frontends).containsOnlyKeys(frontend(1), frontend(8));
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1), backend(2));
+        assertThat(maps.choices(frontend(8))).containsExactly(backend(3));
+        assertThat(maps.stats).hasSize(2);
+        assertThat(maps.setsInUse()).hasSize(2);
+        assertThat(maps.liveBackends()).isEqualTo(3);
+    }
+
     /** A program that has read a set word and not yet what it points at. */
     private record Reader(int base, List<Backend> expected) {}
 
