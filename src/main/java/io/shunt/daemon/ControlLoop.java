@@ -11,6 +11,7 @@ import io.shunt.plan.PlannedService;
 import io.shunt.plan.Planner;
 import io.shunt.plan.ServicePortName;
 import io.shunt.snapshot.Health;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.EnumSet;
@@ -20,6 +21,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
@@ -50,7 +52,9 @@ final class ControlLoop implements Runnable {
     private final RecentErrors errors;
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
-    private final Set<ObjectName> failed = new HashSet<>();
+    /** Services that the kernel does not have as wanted, and why; tried again until they are gone from here. */
+    private final Map<ObjectName, String> failures = new HashMap<>();
+
     private final Map<ObjectName, Set<ServicePortName>> namesOfService = new HashMap<>();
 
     /** Written here, read by everyone. */
@@ -59,7 +63,7 @@ final class ControlLoop implements Runnable {
     /** Services with a port that has no backends yet, put off until nothing is missing. */
     private final Set<ObjectName> putOff = new HashSet<>();
 
-    private boolean listed;
+    private @Nullable Instant listed;
     private boolean complete;
     private boolean cleaned;
     private long retryAtNanos;
@@ -97,15 +101,16 @@ final class ControlLoop implements Runnable {
     }
 
     private void doWork() throws InterruptedException {
-        boolean idle = !listed || pending.isEmpty();
+        boolean idle = listed == null || pending.isEmpty();
         Inbox.Item item = idle ? inbox.poll(RETRY_NANOS) : inbox.poll();
         for (int taken = 1; item != null; taken++) {
             take(item);
             item = taken < MOST_ARRIVALS ? inbox.poll() : null;
         }
-        if (listed) {
+        if (listed != null) {
             retryFailed();
             programNext();
+            publishOldest();
         }
     }
 
@@ -145,8 +150,8 @@ final class ControlLoop implements Runnable {
                 }
             }
             case Change.Listed() -> {
-                listed = true;
-                noteOldest();
+                listed = Instant.now();
+                publishOldest();
             }
             case Change.Complete() -> {
                 complete = true;
@@ -157,22 +162,26 @@ final class ControlLoop implements Runnable {
     }
 
     private Pending pending(ObjectName service, long arrivedNanos) {
-        noteOldest();
-        return pending.computeIfAbsent(service, name -> new Pending(arrivedNanos));
+        Pending waiting = pending.computeIfAbsent(service, name -> new Pending(arrivedNanos));
+        publishOldest();
+        return waiting;
     }
 
     /** Before the source has listed, nothing is late: an API server that is down is not this daemon's illness. */
-    private void noteOldest() {
-        if (listed && oldestPending == null) {
-            oldestPending = Instant.now();
+    private void publishOldest() {
+        Map.Entry<ObjectName, Pending> oldest = pending.firstEntry();
+        if (listed == null || oldest == null) {
+            oldestPending = null;
+        } else {
+            Instant arrived = oldest.getValue().arrived;
+            oldestPending = arrived.isBefore(listed) ? listed : arrived;
         }
     }
 
     private void retryFailed() {
         long now = System.nanoTime();
-        if (!failed.isEmpty() && now - retryAtNanos >= 0) {
-            failed.forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
-            failed.clear();
+        if (!failures.isEmpty() && now - retryAtNanos >= 0) {
+            failures.keySet().forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
             retryAtNanos = now + RETRY_NANOS;
         }
     }
@@ -185,43 +194,64 @@ final class ControlLoop implements Runnable {
             program(entry.getKey(), entry.getValue());
         }
         if (pending.isEmpty()) {
-            oldestPending = null;
             lastUpdated = Instant.now();
             if (!reconciled) {
                 reconciled = true;
                 log.info("programmed {} virtual services", programmed.size());
             }
             if (complete && !cleaned) {
-                cleaned = true;
-                log.info("removed {} virtual services that an earlier process left", datapath.removeUnclaimed());
+                removeUnclaimed();
+            }
+        }
+    }
+
+    private void removeUnclaimed() {
+        try {
+            int removed = datapath.removeUnclaimed();
+            cleaned = true;
+            log.info("removed {} virtual services that an earlier process left", removed);
+        } catch (RuntimeException e) {
+            String message = String.valueOf(e.getMessage());
+            if (errors.add("what an earlier process left", message)) {
+                log.error("what an earlier process left cannot be removed; trying again: {}", message);
             }
         }
     }
 
     private void program(ObjectName name, Pending changes) {
         long start = System.nanoTime();
-        Service service = cluster.service(name);
         Set<ServicePortName> before = namesOfService.getOrDefault(name, Set.of());
-        List<PlannedService> planned = planned(name, service, before);
-        Set<ServicePortName> after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
-        Set<ServicePortName> obsolete = new HashSet<>(before);
-        obsolete.removeAll(after);
+        Set<ServicePortName> after = before;
         try {
-            List<Datapath.Outcome> outcomes = datapath.put(
-                    planned.stream().map(PlannedService::service).toList(),
-                    obsolete.stream().map(ServicePortName::toString).collect(Collectors.toSet()));
-            publish(planned, outcomes);
-            obsolete.forEach(programmed::remove);
-            remember(name, after);
-            report(name, outcomes);
+            List<PlannedService> planned = planned(name, before);
+            after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
+            put(name, planned, before, after);
         } catch (RuntimeException e) {
-            fail(name, e);
+            fail(name, e.toString(), e);
         }
         meter(before, after, changes, start);
     }
 
+    private void put(
+            ObjectName name, List<PlannedService> planned, Set<ServicePortName> before, Set<ServicePortName> after) {
+        Set<ServicePortName> obsolete = new HashSet<>(before);
+        obsolete.removeAll(after);
+        Set<ServicePortName> either = new HashSet<>(before);
+        either.addAll(after);
+        // If this ends half way, some of both are in the kernel.
+        remember(name, either);
+        List<Datapath.Outcome> outcomes = datapath.put(
+                planned.stream().map(PlannedService::service).toList(),
+                obsolete.stream().map(ServicePortName::toString).collect(Collectors.toSet()));
+        publish(planned, outcomes);
+        obsolete.forEach(programmed::remove);
+        remember(name, after);
+        report(name, outcomes);
+    }
+
     /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
-    private List<PlannedService> planned(ObjectName name, @Nullable Service service, Set<ServicePortName> before) {
+    private List<PlannedService> planned(ObjectName name, Set<ServicePortName> before) {
+        Service service = cluster.service(name);
         List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name));
         if (complete) {
             return planned;
@@ -255,21 +285,27 @@ final class ControlLoop implements Runnable {
     }
 
     private void report(ObjectName name, List<Datapath.Outcome> outcomes) {
-        for (Datapath.Outcome outcome : outcomes) {
-            if (outcome.failure() != null) {
-                fail(name, outcome.failure());
-            }
+        String messages = outcomes.stream()
+                .map(Datapath.Outcome::failure)
+                .filter(Objects::nonNull)
+                .map(failure -> String.valueOf(failure.getMessage()))
+                .distinct()
+                .collect(Collectors.joining("; "));
+        if (messages.isEmpty()) {
+            failures.remove(name);
+        } else {
+            fail(name, messages, null);
         }
     }
 
-    private void fail(ObjectName name, RuntimeException failure) {
-        if (failed.isEmpty()) {
+    /** @param fault null for what may well happen; else its stack trace goes to the log */
+    private void fail(ObjectName name, String message, @Nullable RuntimeException fault) {
+        if (failures.isEmpty()) {
             retryAtNanos = System.nanoTime() + RETRY_NANOS;
         }
-        failed.add(name);
-        String message = String.valueOf(failure.getMessage());
-        if (errors.add("Service " + name, message)) {
-            log.error("Service {} is not programmed as it should be: {}", name, message);
+        errors.add("Service " + name, message);
+        if (!message.equals(failures.put(name, message))) {
+            log.error("Service {} is not programmed as it should be: {}", name, message, fault);
         }
     }
 
@@ -304,6 +340,10 @@ final class ControlLoop implements Runnable {
     /** Safe from any thread. */
     Health health(boolean ready) {
         Instant oldest = oldestPending;
+        Duration untaken = reconciled && oldest == null ? inbox.oldest() : null;
+        if (untaken != null) {
+            oldest = Instant.now().minus(untaken);
+        }
         return new Health(lastUpdated, oldest, nodeEligible, ready);
     }
 }

@@ -2,6 +2,7 @@ package io.shunt.daemon;
 
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ChangeSink;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -13,16 +14,15 @@ import org.jspecify.annotations.Nullable;
  * thread. Anyone may put something in; only the control thread takes out.
  */
 final class Inbox implements ChangeSink, Executor {
-    sealed interface Item {}
+    sealed interface Item {
+        /** {@link System#nanoTime} when it came. */
+        long arrivedNanos();
+    }
 
-    /**
-     * Changes that came together.
-     *
-     * @param arrivedNanos {@link System#nanoTime} when they came
-     */
+    /** Changes that came together. */
     record Arrival(List<Change> changes, long arrivedNanos) implements Item {}
 
-    record Task(Runnable task) implements Item {}
+    record Task(Runnable task, long arrivedNanos) implements Item {}
 
     private final LinkedBlockingQueue<Item> items = new LinkedBlockingQueue<>();
 
@@ -38,7 +38,14 @@ final class Inbox implements ChangeSink, Executor {
 
     @Override
     public void execute(Runnable task) {
-        items.add(new Task(task));
+        items.add(new Task(task, System.nanoTime()));
+    }
+
+    /** For how long the next item has waited to be taken out, null if there is none. Safe from any thread. */
+    @Nullable
+    Duration oldest() {
+        Item next = items.peek();
+        return next == null ? null : Duration.ofNanos(System.nanoTime() - next.arrivedNanos());
     }
 
     /** The next item, or null if there is none at once. */

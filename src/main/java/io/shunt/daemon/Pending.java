@@ -10,6 +10,9 @@ final class Pending {
     /** {@link System#nanoTime} when the oldest of them arrived. */
     final long arrivedNanos;
 
+    /** The same by the clock. */
+    final Instant arrived = Instant.now();
+
     int serviceChanges;
     int sliceChanges;
     /** When the slices say their changes happened; most have one slice, or none that says. */

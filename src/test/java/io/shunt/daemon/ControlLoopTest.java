@@ -238,6 +238,31 @@ class ControlLoopTest {
     }
 
     @Test
+    void change_thatNobodyTakesIn_waitsInTheHealth() {
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+        CountDownLatch stuck = new CountDownLatch(1);
+        CountDownLatch released = new CountDownLatch(1);
+        inbox.execute(() -> {
+            stuck.countDown();
+            try {
+                released.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        await().until(() -> stuck.getCount() == 0);
+        service("web", 1);
+        slice("web", null, 1);
+
+        assertThat(loop.health(true).oldestQueued()).isNotNull();
+
+        released.countDown();
+        settle();
+        assertThat(programmed()).containsKey("web");
+    }
+
+    @Test
     void stop_endsTheThreadInGoodOrder() throws InterruptedException {
         thread.close();
 
