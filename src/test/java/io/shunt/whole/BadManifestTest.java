@@ -328,7 +328,7 @@ class BadManifestTest {
     }
 
     /** The table once nothing waits for its grace period any more, as a Service of 10,000 ports does for a while. */
-    private KernelTable settledTable() {
+    private static KernelTable settledTable() {
         await("the grace periods to end")
                 .atMost(DaemonProcess.PATIENCE)
                 .until(() -> site.table().contents().strays().isEmpty());
