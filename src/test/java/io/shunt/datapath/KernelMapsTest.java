@@ -133,8 +133,8 @@ class KernelMapsTest {
         maps.putFrontend(v6, 12);
         assertThat(kernel.elements("frontends"))
                 .containsExactlyInAnyOrder(
-                        "00000000000000000000ffff0a600001" + "0050" + "06" + "00" + "=0b000000",
-                        "fd000000000000000000000000000001" + "0035" + "11" + "00" + "=0c000000");
+                        element("00000000000000000000ffff0a600001" + "0050" + "06" + "00", "0b000000"),
+                        element("fd000000000000000000000000000001" + "0035" + "11" + "00", "0c000000"));
 
         maps.putFrontend(v6, 13);
         Map<Frontend, Integer> seen = new HashMap<>();
@@ -144,6 +144,11 @@ class KernelMapsTest {
         maps.removeFrontend(v6);
         maps.removeFrontend(v6);
         assertThat(kernel.elements("frontends")).hasSize(1);
+    }
+
+    /** The value repeats the key. */
+    private static String element(String key, String serviceId) {
+        return key + "=" + key + serviceId;
     }
 
     @Test
