@@ -6,6 +6,7 @@ import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Closing;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -15,17 +16,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.locks.LockSupport;
-import java.util.stream.IntStream;
 
 /** One endpoint changes: how long from the daemon's hearing of it to the kernel's having it, as the daemon counts it. */
 final class ChangePart implements Part {
     private static final int SERVICES = 10_000;
     private static final int ENDPOINTS = 10;
-    private static final int SLICES_A_FILE = 100;
-
-    /** Whose slices have files of their own, which change one after the other. */
-    private static final int CHANGING = 1000;
-
     private static final int CHANGES = 22_000;
     private static final int ENOUGH_CHANGES = 20_000;
     private static final long PERIOD_NANOS = 2_000_000;
@@ -48,16 +43,16 @@ final class ChangePart implements Part {
         long resident;
         try (Closing closing = new Closing()) {
             Cgroup cgroup = closing.add(Cgroup.create("bench"));
-            Workspace manifests = closing.add(new Workspace());
-            Cluster cluster = new Cluster(SERVICES, ENDPOINTS, null);
-            List<Cluster.SliceFile> files =
-                    cluster.write(manifests.path(), Cluster.Format.JSON, SLICES_A_FILE, CHANGING);
-            DaemonProcess daemon = closing.add(DaemonProcess.start(cgroup, "file:" + manifests.path()));
+            Workspace workspace = closing.add(new Workspace());
+            ApiServer server = closing.add(new ApiServer(new Cluster(SERVICES, ENDPOINTS, null)));
+            Path kubeconfig = server.kubeconfig(workspace.path());
+            DaemonProcess daemon =
+                    closing.add(DaemonProcess.start(cgroup, "kubernetes", "--kubeconfig", kubeconfig.toString()));
             daemon.awaitReady();
             TreeMap<Double, Double> before = daemon.metrics().buckets(HISTOGRAM);
             progress.say("change: %,d single changes to %,d services x %d", CHANGES, SERVICES, ENDPOINTS);
             long start = System.nanoTime();
-            change(cluster, files, progress);
+            change(server, progress);
             perSecond = CHANGES * 1e9 / (System.nanoTime() - start);
             LockSupport.parkNanos(SETTLING.toNanos());
             counts = difference(before, daemon.metrics().buckets(HISTOGRAM));
@@ -66,19 +61,10 @@ final class ChangePart implements Part {
         return result(settings, machine, counts, perSecond, resident);
     }
 
-    private static void change(Cluster cluster, List<Cluster.SliceFile> files, Progress progress) throws IOException {
-        List<List<String>> versions = IntStream.range(0, 2)
-                .mapToObj(version -> files.stream()
-                        .limit(CHANGING)
-                        .map(file -> cluster.slice(file.services().getFirst(), version))
-                        .map(slice -> Cluster.Format.JSON.list(List.of(slice)))
-                        .toList())
-                .toList();
+    private static void change(ApiServer server, Progress progress) {
         long next = System.nanoTime();
         for (int i = 0; i < CHANGES; i++) {
-            int version = (i / CHANGING + 1) % 2;
-            ChangeLoad.replace(
-                    files.get(i % CHANGING).path(), versions.get(version).get(i % CHANGING));
+            server.putSlice(i % SERVICES, i / SERVICES + 1);
             next += PERIOD_NANOS;
             LockSupport.parkNanos(next - System.nanoTime());
             progress.stopIfInterrupted();
@@ -136,9 +122,10 @@ final class ChangePart implements Part {
                                 + " its last write, waiting behind other changes included. Quantiles are interpolated"
                                 + " within a bucket; `longest` is the end of the last bucket that has a change, and `within"
                                 + " 1 ms` is exact.",
-                        "Each change is one slice of which one of %d endpoints has another address, in a JSON file of its"
+                        "Each change is one slice of which one of %d endpoints has another address, and comes by a watch"
                                         .formatted(ENDPOINTS)
-                                + " own that is replaced by renaming."));
+                                + " from a stand-in for an API server in the benchmark's own process, on the same two"
+                                + " CPUs."));
     }
 
     private static double quantile(TreeMap<Double, Double> counts, double q) {

@@ -180,23 +180,12 @@ record Cluster(int services, int endpoints, @Nullable String real) {
      * @return the files of slices, without the measured service's
      */
     List<SliceFile> write(Path directory, Format format, int slicesAFile) throws IOException {
-        return write(directory, format, slicesAFile, 0);
-    }
-
-    /**
-     * As above.
-     *
-     * @param alone so many services, the first ones, have a file for their slice alone; a multiple of slicesAFile
-     */
-    List<SliceFile> write(Path directory, Format format, int slicesAFile, int alone) throws IOException {
         for (int first = 0; first < services; first += SERVICES_A_FILE) {
             write(directory, "services-" + first, format, range(first, SERVICES_A_FILE), this::service);
         }
         List<SliceFile> files = new ArrayList<>();
-        int length;
-        for (int first = 0; first < services; first += length) {
-            length = first < alone ? 1 : slicesAFile;
-            List<Integer> members = new ArrayList<>(range(first, length));
+        for (int first = 0; first < services; first += slicesAFile) {
+            List<Integer> members = new ArrayList<>(range(first, slicesAFile));
             if (members.remove((Integer) measured())) {
                 write(directory, "measured", format, List.of(measured()), i -> slice(i, 0));
             }

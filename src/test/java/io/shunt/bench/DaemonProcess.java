@@ -17,6 +17,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -36,9 +37,11 @@ final class DaemonProcess implements AutoCloseable {
     /** Nothing that is measured here takes longer, unless it hangs. */
     private static final Duration PATIENCE = Duration.ofSeconds(120);
 
-    private static final long POLL_NANOS = 10_000_000;
+    private static final long POLL_NANOS = 2_000_000;
+    private static final long SELDOM_MILLIS = 500;
     private static final int KEPT_LINES = 30;
     private static final Pattern RUNS = Pattern.compile("shunt runs: .* health at /?(\\S+), metrics at /?(\\S+)");
+    private static final Pattern PROGRAMMED = Pattern.compile("programmed \\d+ virtual services");
     private static final AtomicInteger COUNTER = new AtomicInteger();
 
     private final long startedNanos = System.nanoTime();
@@ -50,6 +53,7 @@ final class DaemonProcess implements AutoCloseable {
             .build();
     private final Deque<String> lastLines = new ConcurrentLinkedDeque<>();
     private final CompletableFuture<Faces> faces = new CompletableFuture<>();
+    private final CountDownLatch programmed = new CountDownLatch(1);
     private final Process process;
 
     private record Faces(String healthz, String metrics) {}
@@ -102,6 +106,9 @@ final class DaemonProcess implements AutoCloseable {
                 if (runs.find()) {
                     faces.complete(new Faces(runs.group(1), runs.group(2)));
                 }
+                if (PROGRAMMED.matcher(line).find()) {
+                    programmed.countDown();
+                }
             }
         } catch (IOException e) {
             lastLines.add(String.valueOf(e));
@@ -115,13 +122,26 @@ final class DaemonProcess implements AutoCloseable {
      * @return the time since the process was started
      */
     Duration awaitReady() {
-        while (get(faces().healthz, "/readyz").statusCode() != 200) {
+        while (!isReady()) {
             if (System.nanoTime() - startedNanos > PATIENCE.toNanos()) {
                 throw failure("the daemon was not ready within " + PATIENCE, null);
             }
-            LockSupport.parkNanos(POLL_NANOS);
         }
         return Duration.ofNanos(System.nanoTime() - startedNanos);
+    }
+
+    /** Asking costs the daemon time, so it is asked seldom until it has said itself that it is done. */
+    private boolean isReady() {
+        String healthz = faces().healthz;
+        try {
+            if (programmed.await(SELDOM_MILLIS, TimeUnit.MILLISECONDS)) {
+                LockSupport.parkNanos(POLL_NANOS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new Progress.StoppedException();
+        }
+        return get(healthz, "/readyz").statusCode() == 200;
     }
 
     private Faces faces() {
