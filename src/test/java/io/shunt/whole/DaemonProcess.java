@@ -14,6 +14,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
@@ -38,11 +39,16 @@ final class DaemonProcess implements AutoCloseable {
 
     /** Starts `shunt run` with these flags. */
     static DaemonProcess start(Launcher launcher, List<String> flags) {
+        List<String> arguments = new ArrayList<>(List.of("run"));
+        arguments.addAll(flags);
         try {
             Path log = Files.createTempFile("shunt", ".log");
-            List<String> arguments = new java.util.ArrayList<>(List.of("run"));
-            arguments.addAll(flags);
-            return new DaemonProcess(launcher.start(log, log, arguments.toArray(String[]::new)), log);
+            try {
+                return new DaemonProcess(launcher.start(log, log, arguments.toArray(String[]::new)), log);
+            } catch (RuntimeException | Error e) {
+                Files.delete(log);
+                throw e;
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
