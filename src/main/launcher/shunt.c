@@ -18,10 +18,14 @@
 
 /*
  * The AOT cache holds only for the flags it was made with: change one, and make it again.
- * A young heap of fixed, small size saves most; the C1 compiler and compact headers follow.
+ * A young heap of fixed, small size saves most; the C1 compiler and compact headers follow. What survives one young
+ * collection is nearly always the cluster's: to keep it young makes each of the next ones longer. After a full
+ * collection, which the daemon asks for when it pays, the heap gives back at once what it does not need.
  */
 static const char *const defaults[] = {
-	"-XX:+UseSerialGC", "-Xms24m", "-Xmn8m", "-Xmx256m",
+	"-XX:+UseSerialGC", "-Xms24m", "-Xmn12m", "-Xmx256m",
+	"-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:-ShrinkHeapInSteps",
+	"-XX:MaxTenuringThreshold=1",
 	"-XX:TieredStopAtLevel=1",
 	"-XX:+UseCompactObjectHeaders",
 	"-XX:+ExitOnOutOfMemoryError",

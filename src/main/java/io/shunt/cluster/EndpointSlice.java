@@ -4,7 +4,9 @@ import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +27,25 @@ public record EndpointSlice(
     public EndpointSlice {
         ports = List.copyOf(ports);
         endpoints = List.copyOf(endpoints);
+    }
+
+    /**
+     * The same with those records of {@code before} that are equal to its own in their place. Most changes touch one
+     * endpoint of many; the rest should not become old garbage each time.
+     */
+    public EndpointSlice sharing(EndpointSlice before) {
+        Map<Endpoint, Endpoint> known = HashMap.newHashMap(before.endpoints.size());
+        before.endpoints.forEach(endpoint -> known.put(endpoint, endpoint));
+        List<Endpoint> shared = endpoints.stream()
+                .map(endpoint -> known.getOrDefault(endpoint, endpoint))
+                .toList();
+        return new EndpointSlice(
+                before.name,
+                before.service.equals(service) ? before.service : service,
+                family,
+                before.ports.equals(ports) ? before.ports : ports,
+                shared,
+                triggered);
     }
 
     /**

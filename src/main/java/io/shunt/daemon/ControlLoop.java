@@ -50,6 +50,7 @@ final class ControlLoop implements Runnable {
     private final Datapath datapath;
     private final ProgrammingMeters meters;
     private final RecentErrors errors;
+    private final OldGarbage garbage = new OldGarbage();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
     /** Services that the kernel does not have as wanted, and why; tried again until they are gone from here. */
@@ -111,6 +112,7 @@ final class ControlLoop implements Runnable {
             retryFailed();
             programNext();
             publishOldest();
+            garbage.clear(idle);
         }
     }
 
@@ -279,7 +281,7 @@ final class ControlLoop implements Runnable {
     private void remember(ObjectName name, Set<ServicePortName> names) {
         if (names.isEmpty()) {
             namesOfService.remove(name);
-        } else {
+        } else if (!names.equals(namesOfService.get(name))) {
             namesOfService.put(name, Set.copyOf(names));
         }
     }

@@ -81,8 +81,10 @@ final class Ledger {
     }
 
     synchronized void slice(ObjectName name, @Nullable EndpointSlice slice) {
-        if (differs(slices, name, slice)) {
-            tell(Kind.ENDPOINT_SLICE, slice == null, new Change.SliceChange(name, slice));
+        EndpointSlice before = slices.get(name);
+        EndpointSlice now = slice == null || before == null ? slice : slice.sharing(before);
+        if (differs(slices, name, now)) {
+            tell(Kind.ENDPOINT_SLICE, now == null, new Change.SliceChange(name, now));
         }
     }
 
