@@ -1,9 +1,11 @@
 package io.shunt.cluster;
 
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -14,7 +16,6 @@ public final class ClusterState {
     private final Map<ObjectName, Service> services = new HashMap<>();
     private final Map<ObjectName, EndpointSlice> slices = new HashMap<>();
     private final Map<ObjectName, TreeMap<ObjectName, EndpointSlice>> slicesOfService = new HashMap<>();
-    private @Nullable Node node;
 
     /** Takes in a change of a Service; the Service is what has to be planned again. */
     public void apply(Change.ServiceChange change) {
@@ -57,10 +58,6 @@ public final class ClusterState {
         }
     }
 
-    public void apply(Change.NodeChange change) {
-        node = change.node();
-    }
-
     public @Nullable Service service(ObjectName name) {
         return services.get(name);
     }
@@ -70,7 +67,8 @@ public final class ClusterState {
         return slicesOfService.getOrDefault(service, NO_SLICES).values();
     }
 
-    public @Nullable Node node() {
-        return node;
+    /** The names of all Services. */
+    public Set<ObjectName> services() {
+        return Collections.unmodifiableSet(services.keySet());
     }
 }

@@ -7,6 +7,7 @@ import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,11 +62,33 @@ public record EndpointSlice(
      * @param serving whether it still answers, terminating or not; nil reads as true
      * @param terminating whether its pod is being deleted; nil reads as false
      * @param nodeName the node it runs on, null if the slice does not say
+     * @param hints whom it should serve
      */
     public record Endpoint(
             Address address,
             boolean ready,
             boolean serving,
             boolean terminating,
-            @Nullable String nodeName) {}
+            @Nullable String nodeName,
+            Hints hints) {
+        /** An endpoint that should serve everyone. */
+        public Endpoint(
+                Address address, boolean ready, boolean serving, boolean terminating, @Nullable String nodeName) {
+            this(address, ready, serving, terminating, nodeName, Hints.NONE);
+        }
+    }
+
+    /**
+     * Whom an endpoint should serve (KEP-2433, KEP-3015): clients in one of the zones, or on one of the nodes. Either may
+     * be empty, and then says nothing.
+     */
+    public record Hints(Set<String> zones, Set<String> nodes) {
+        /** None at all. */
+        public static final Hints NONE = new Hints(Set.of(), Set.of());
+
+        public Hints {
+            zones = Set.copyOf(zones);
+            nodes = Set.copyOf(nodes);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 package io.shunt.cluster;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import java.util.List;
 
@@ -10,11 +11,26 @@ import java.util.List;
  *
  * @param clusterIps one or two addresses, at most one a family
  * @param ports in the Service's order; (port, protocol) and (name, protocol) are unique
+ * @param external how it is reached by other addresses than those
+ * @param internalPolicy where connections to its cluster IPs may go
+ * @param affinitySeconds how long a client stays with its backend after its last connection (session affinity
+ *     ClientIP), 1 to 86400; 0 without affinity
  */
-public record Service(ObjectName name, List<Address> clusterIps, List<Port> ports) {
+public record Service(
+        ObjectName name,
+        List<Address> clusterIps,
+        List<Port> ports,
+        External external,
+        TrafficPolicy internalPolicy,
+        int affinitySeconds) {
     public Service {
         clusterIps = List.copyOf(clusterIps);
         ports = List.copyOf(ports);
+    }
+
+    /** A Service that has cluster IPs and nothing special. */
+    public Service(ObjectName name, List<Address> clusterIps, List<Port> ports) {
+        this(name, clusterIps, ports, External.NONE, TrafficPolicy.CLUSTER, 0);
     }
 
     /**
@@ -22,6 +38,39 @@ public record Service(ObjectName name, List<Address> clusterIps, List<Port> port
      *
      * @param name the port's name, "" if it has none
      * @param port 1 to 65535
+     * @param nodePort 1 to 65535, 0 if it has none
      */
-    public record Port(String name, Protocol protocol, int port) {}
+    public record Port(String name, Protocol protocol, int port, int nodePort) {
+        /** A port without a node port. */
+        public Port(String name, Protocol protocol, int port) {
+            this(name, protocol, port, 0);
+        }
+    }
+
+    /**
+     * The ways in from outside the cluster, which those inside may take too.
+     *
+     * @param ips the Service's external IPs ({@code spec.externalIPs}), of either family
+     * @param loadBalancerIps where its load balancer delivers to ({@code status.loadBalancer.ingress} with an ip and
+     *     ipMode VIP), of either family
+     * @param sourceRanges from where its load-balancer IPs may be reached; a family without any is open
+     * @param policy where connections from outside may go
+     * @param healthCheckNodePort where load balancers ask whether this node has endpoints, 1 to 65535; 0 if they do not
+     *     (only with type LoadBalancer and policy Local)
+     */
+    public record External(
+            List<Address> ips,
+            List<Address> loadBalancerIps,
+            List<Prefix> sourceRanges,
+            TrafficPolicy policy,
+            int healthCheckNodePort) {
+        /** No other way in. */
+        public static final External NONE = new External(List.of(), List.of(), List.of(), TrafficPolicy.CLUSTER, 0);
+
+        public External {
+            ips = List.copyOf(ips);
+            loadBalancerIps = List.copyOf(loadBalancerIps);
+            sourceRanges = List.copyOf(sourceRanges);
+        }
+    }
 }

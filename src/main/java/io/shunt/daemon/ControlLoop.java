@@ -2,11 +2,13 @@ package io.shunt.daemon;
 
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ClusterState;
+import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.datapath.Datapath;
 import io.shunt.metrics.ProgrammingMeters;
 import io.shunt.net.IpFamily;
+import io.shunt.plan.Locality;
 import io.shunt.plan.PlannedService;
 import io.shunt.plan.Planner;
 import io.shunt.plan.ServicePortName;
@@ -50,6 +52,7 @@ final class ControlLoop implements Runnable {
     private final Datapath datapath;
     private final ProgrammingMeters meters;
     private final RecentErrors errors;
+    private final String nodeName;
     private final OldGarbage garbage = new OldGarbage();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
@@ -67,6 +70,7 @@ final class ControlLoop implements Runnable {
     private @Nullable Instant listed;
     private boolean complete;
     private boolean cleaned;
+    private Locality here;
     private long retryAtNanos;
     private volatile boolean reconciled;
     private volatile boolean nodeEligible = true;
@@ -76,11 +80,13 @@ final class ControlLoop implements Runnable {
 
     private volatile boolean stopped;
 
-    ControlLoop(Inbox inbox, Datapath datapath, ProgrammingMeters meters, RecentErrors errors) {
+    ControlLoop(Inbox inbox, Datapath datapath, ProgrammingMeters meters, RecentErrors errors, String nodeName) {
         this.inbox = inbox;
         this.datapath = datapath;
         this.meters = meters;
         this.errors = errors;
+        this.nodeName = nodeName;
+        here = Locality.of(nodeName, null);
     }
 
     /** Works until {@link #stop}; ends early only by an error that no retry can heal. */
@@ -144,11 +150,11 @@ final class ControlLoop implements Runnable {
                     meters.queued(ProgrammingMeters.Kind.ENDPOINT, 1);
                 }
             }
-            case Change.NodeChange node -> {
-                cluster.apply(node);
+            case Change.NodeChange(Node node) -> {
                 // kube-proxy keeps its last word on a Node that is gone (pkg/proxy/node.go).
-                if (node.node() != null) {
-                    nodeEligible = !node.node().leaving();
+                if (node != null) {
+                    nodeEligible = !node.leaving();
+                    stand(Locality.of(nodeName, node), arrivedNanos);
                 }
             }
             case Change.Listed() -> {
@@ -160,6 +166,14 @@ final class ControlLoop implements Runnable {
                 putOff.forEach(name -> pending.computeIfAbsent(name, n -> new Pending(arrivedNanos)));
                 putOff.clear();
             }
+        }
+    }
+
+    /** Hints mean something else in another zone. */
+    private void stand(Locality place, long arrivedNanos) {
+        if (!place.equals(here)) {
+            here = place;
+            cluster.services().forEach(name -> pending(name, arrivedNanos));
         }
     }
 
@@ -254,7 +268,7 @@ final class ControlLoop implements Runnable {
     /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
     private List<PlannedService> planned(ObjectName name, Set<ServicePortName> before) {
         Service service = cluster.service(name);
-        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name));
+        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name), here);
         if (complete) {
             return planned;
         }

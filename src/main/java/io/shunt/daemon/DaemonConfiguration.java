@@ -48,8 +48,9 @@ class DaemonConfiguration {
     }
 
     @Bean
-    ControlLoop controlLoop(Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
-        return new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors);
+    ControlLoop controlLoop(
+            RunOptions options, Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
+        return new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, options.nodeName());
     }
 
     @Bean

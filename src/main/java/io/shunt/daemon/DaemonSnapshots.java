@@ -19,6 +19,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -27,6 +28,9 @@ import java.util.stream.Stream;
 
 /** Puts the views together from what the daemon's parts publish, whenever somebody asks. */
 final class DaemonSnapshots implements Snapshots {
+    private static final Comparator<Frontend> FRONTENDS =
+            Comparator.comparing(Frontend::address).thenComparingInt(Frontend::port);
+
     private final String version;
     private final String node;
     private final Instant started = Instant.now();
@@ -154,7 +158,8 @@ final class DaemonSnapshots implements Snapshots {
                 name.protocol().name(),
                 family.label(),
                 programmed.serviceId(),
-                programmed.planned().service().frontends().stream()
+                programmed.planned().service().frontends().keySet().stream()
+                        .sorted(FRONTENDS)
                         .map(Frontend::toString)
                         .toList(),
                 programmed.planned().service().backends().stream()

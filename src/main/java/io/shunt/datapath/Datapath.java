@@ -3,6 +3,7 @@ package io.shunt.datapath;
 import io.shunt.net.Address;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -141,7 +142,7 @@ public final class Datapath {
             entry = create(wanted.name());
         }
         putBackends(entry, wanted.backends());
-        addFrontends(entry, wanted.frontends());
+        addFrontends(entry, wanted.frontends().keySet());
     }
 
     private Entry create(String name) {
@@ -158,7 +159,7 @@ public final class Datapath {
     }
 
     private void refuseTakenFrontends(VirtualService wanted, Set<String> family) {
-        for (Frontend frontend : wanted.frontends()) {
+        for (Frontend frontend : wanted.frontends().keySet()) {
             Entry owner = owners.get(frontend);
             if (owner != null
                     && !owner.name.equals(wanted.name())
@@ -201,7 +202,7 @@ public final class Datapath {
                         changedState.add(i);
                     }
                 }
-                if (backend.state() == Backend.State.ACTIVE) {
+                if (backend.state().takes(Reach.CLUSTER)) {
                     active[activeCount++] = ids[i];
                 }
             }
@@ -266,7 +267,7 @@ public final class Datapath {
         }
     }
 
-    private void addFrontends(Entry entry, List<Frontend> wanted) {
+    private void addFrontends(Entry entry, Set<Frontend> wanted) {
         for (Frontend frontend : wanted) {
             if (entry.frontends.contains(frontend)) {
                 continue;
@@ -284,7 +285,7 @@ public final class Datapath {
     private void removeUnwantedFrontends(VirtualService wanted) {
         Entry entry = entries.get(wanted.name());
         if (entry != null && entry.frontends.size() > wanted.frontends().size()) {
-            removeFrontends(entry, Set.copyOf(wanted.frontends()));
+            removeFrontends(entry, wanted.frontends().keySet());
         }
     }
 
@@ -395,7 +396,7 @@ public final class Datapath {
     }
 
     private @Nullable Entry claim(VirtualService wanted) {
-        for (Frontend frontend : wanted.frontends()) {
+        for (Frontend frontend : wanted.frontends().keySet()) {
             Entry entry = owners.get(frontend);
             if (entry != null && adopted.remove(entry)) {
                 entry.name = wanted.name();

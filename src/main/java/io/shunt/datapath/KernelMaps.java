@@ -12,6 +12,7 @@ import io.shunt.net.Address;
 import io.shunt.net.Protocol;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
@@ -249,7 +250,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putBackendState(int id, Backend.State state) {
-        storeState(id, state == Backend.State.ACTIVE ? ACTIVE : DRAINING);
+        storeState(id, state.takes(Reach.CLUSTER) ? ACTIVE : DRAINING);
     }
 
     @Override
@@ -279,7 +280,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         return new Backend(
                 Layouts.address(window, at + BACKEND_ADDRESS),
                 Layouts.port(window, at + BACKEND_PORT),
-                draining ? Backend.State.DRAINING : Backend.State.ACTIVE);
+                draining ? Backend.State.DRAINING : Backend.State.CLUSTER);
     }
 
     @Override

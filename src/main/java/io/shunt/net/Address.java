@@ -43,6 +43,11 @@ public record Address(long high, long low) implements Comparable<Address> {
         return parse(text).orElseThrow(() -> new IllegalArgumentException("not an IP address: " + text));
     }
 
+    /** 0.0.0.0 or ::. */
+    public static Address unspecified(IpFamily family) {
+        return family == IpFamily.IPV4 ? v4(0) : new Address(0, 0);
+    }
+
     static Address v4(int bits) {
         return new Address(0, V4_MAPPED | (bits & V4_MASK));
     }
@@ -55,7 +60,7 @@ public record Address(long high, long low) implements Comparable<Address> {
         return isV4() ? IpFamily.IPV4 : IpFamily.IPV6;
     }
 
-    /** 0.0.0.0 or ::, which no backend and no frontend can have. */
+    /** 0.0.0.0 or ::, which no host can have. */
     public boolean isUnspecified() {
         return high == 0 && (low == 0 || low == V4_MAPPED);
     }

@@ -1,6 +1,7 @@
 package io.shunt.source;
 
 import com.fasterxml.jackson.annotation.JsonIncludeProperties;
+import io.fabric8.kubernetes.api.model.LoadBalancerIngress;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.NodeAddress;
 import io.fabric8.kubernetes.api.model.NodeSpec;
@@ -9,6 +10,7 @@ import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServicePort;
 import io.fabric8.kubernetes.api.model.ServiceSpec;
+import io.fabric8.kubernetes.api.model.ServiceStatus;
 import io.fabric8.kubernetes.api.model.Taint;
 import io.fabric8.kubernetes.api.model.discovery.v1.Endpoint;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointConditions;
@@ -47,6 +49,8 @@ final class ApiFields {
                 .addMixIn(Service.class, OfSpecified.class)
                 .addMixIn(ServiceSpec.class, OfServiceSpec.class)
                 .addMixIn(ServicePort.class, OfPort.class)
+                .addMixIn(ServiceStatus.class, OfServiceStatus.class)
+                .addMixIn(LoadBalancerIngress.class, OfIngress.class)
                 .addMixIn(EndpointSlice.class, OfEndpointSlice.class)
                 .addMixIn(Endpoint.class, OfEndpoint.class)
                 .addMixIn(EndpointConditions.class, OfEndpointConditions.class)
@@ -64,20 +68,39 @@ final class ApiFields {
     @JsonIncludeProperties({"apiVersion", "kind", "metadata", "spec", "status"})
     private interface OfSpecified {}
 
-    @JsonIncludeProperties({"type", "clusterIP", "clusterIPs", "ipFamilies", "ports"})
+    @JsonIncludeProperties({
+        "type",
+        "clusterIP",
+        "clusterIPs",
+        "ipFamilies",
+        "ports",
+        "externalIPs",
+        "internalTrafficPolicy",
+        "externalTrafficPolicy",
+        "loadBalancerSourceRanges",
+        "healthCheckNodePort",
+        "sessionAffinity",
+        "sessionAffinityConfig"
+    })
     private interface OfServiceSpec {}
 
-    @JsonIncludeProperties({"name", "protocol", "port"})
+    @JsonIncludeProperties({"name", "protocol", "port", "nodePort"})
     private interface OfPort {}
 
     @JsonIncludeProperties({"apiVersion", "kind", "metadata", "addressType", "endpoints", "ports"})
     private interface OfEndpointSlice {}
 
-    @JsonIncludeProperties({"addresses", "conditions", "nodeName"})
+    @JsonIncludeProperties({"addresses", "conditions", "nodeName", "hints"})
     private interface OfEndpoint {}
 
     @JsonIncludeProperties({"ready", "serving", "terminating"})
     private interface OfEndpointConditions {}
+
+    @JsonIncludeProperties("loadBalancer")
+    private interface OfServiceStatus {}
+
+    @JsonIncludeProperties({"ip", "ipMode"})
+    private interface OfIngress {}
 
     @JsonIncludeProperties("taints")
     private interface OfNodeSpec {}

@@ -1,18 +1,24 @@
 package io.shunt.source;
 
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.LoadBalancerIngress;
 import io.fabric8.kubernetes.api.model.NodeAddress;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ServicePort;
 import io.fabric8.kubernetes.api.model.ServiceSpec;
+import io.fabric8.kubernetes.api.model.ServiceStatus;
+import io.fabric8.kubernetes.api.model.SessionAffinityConfig;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointConditions;
+import io.fabric8.kubernetes.api.model.discovery.v1.EndpointHints;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointPort;
 import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
+import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import java.time.Instant;
 import java.time.OffsetDateTime;
@@ -21,8 +27,10 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,6 +49,10 @@ final class Conversion {
             "write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as ::ffff:a.b.c.d";
     private static final String FAMILIES = "write IPv4 or IPv6";
     private static final int MAX_PORT = 65535;
+    /** What the API server writes where nothing is said, and the most it allows (pkg/apis/core/types.go). */
+    private static final int DEFAULT_AFFINITY_SECONDS = 10_800;
+
+    private static final int MAX_AFFINITY_SECONDS = 86_400;
 
     private Conversion() {}
 
@@ -63,7 +75,15 @@ final class Conversion {
                 && orEmpty(spec.getClusterIPs()).isEmpty()) {
             return Converted.notServed(name, "without spec.clusterIP");
         }
-        return Converted.served(name, new Service(name, clusterIps(spec), servicePorts(orEmpty(spec.getPorts()))));
+        return Converted.served(
+                name,
+                new Service(
+                        name,
+                        clusterIps(spec),
+                        servicePorts(orEmpty(spec.getPorts())),
+                        external(spec, raw.getStatus()),
+                        policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
+                        affinitySeconds(spec)));
     }
 
     private static List<Address> clusterIps(ServiceSpec spec) throws InvalidObjectException {
@@ -96,6 +116,103 @@ final class Conversion {
         return addresses;
     }
 
+    private static Service.External external(ServiceSpec spec, @Nullable ServiceStatus status)
+            throws InvalidObjectException {
+        List<Address> ips = addresses("spec.externalIPs", orEmpty(spec.getExternalIPs()));
+        TrafficPolicy policy = policy("spec.externalTrafficPolicy", spec.getExternalTrafficPolicy());
+        boolean loadBalanced = "LoadBalancer".equals(spec.getType());
+        // A policy says nothing where there is no way in (ExternallyAccessible, pkg/api/v1/service/util.go).
+        if (!loadBalanced && !"NodePort".equals(spec.getType()) && ips.isEmpty()) {
+            policy = TrafficPolicy.CLUSTER;
+        }
+        int healthCheckNodePort = loadBalanced && policy == TrafficPolicy.LOCAL
+                ? optionalPort("spec.healthCheckNodePort", spec.getHealthCheckNodePort())
+                : 0;
+        List<Address> loadBalancerIps = loadBalancerIps(status);
+        List<Prefix> sourceRanges = sourceRanges(orEmpty(spec.getLoadBalancerSourceRanges()));
+        return ips.isEmpty() && loadBalancerIps.isEmpty() && sourceRanges.isEmpty() && policy == TrafficPolicy.CLUSTER
+                ? Service.External.NONE
+                : new Service.External(ips, loadBalancerIps, sourceRanges, policy, healthCheckNodePort);
+    }
+
+    private static List<Address> addresses(String field, List<String> texts) throws InvalidObjectException {
+        List<Address> addresses = new ArrayList<>(texts.size());
+        for (int i = 0; i < texts.size(); i++) {
+            addresses.add(address(field + "[" + i + "]", orEmpty(texts.get(i))));
+        }
+        return addresses;
+    }
+
+    /** Only what is delivered to the node with the address still on it: no host name, and no ipMode Proxy (KEP-1860). */
+    private static List<Address> loadBalancerIps(@Nullable ServiceStatus status) throws InvalidObjectException {
+        List<LoadBalancerIngress> ingress = status == null || status.getLoadBalancer() == null
+                ? List.of()
+                : orEmpty(status.getLoadBalancer().getIngress());
+        List<Address> addresses = new ArrayList<>(ingress.size());
+        for (int i = 0; i < ingress.size(); i++) {
+            String field = "status.loadBalancer.ingress[" + i + "]";
+            LoadBalancerIngress way = present(field, ingress.get(i));
+            String mode = orEmpty(way.getIpMode());
+            if (!orEmpty(way.getIp()).isEmpty() && (mode.isEmpty() || mode.equals("VIP"))) {
+                addresses.add(address(field + ".ip", way.getIp()));
+            }
+        }
+        return addresses;
+    }
+
+    private static List<Prefix> sourceRanges(List<String> texts) throws InvalidObjectException {
+        List<Prefix> ranges = new ArrayList<>(texts.size());
+        for (int i = 0; i < texts.size(); i++) {
+            String field = "spec.loadBalancerSourceRanges[" + i + "]";
+            String text = orEmpty(texts.get(i)).strip();
+            ranges.add(Prefix.parse(text)
+                    .orElseThrow(() -> new InvalidObjectException(
+                            field,
+                            quoted(text) + " is no range of addresses",
+                            "write one like 10.0.0.0/8 or fd00::/8")));
+        }
+        return ranges;
+    }
+
+    private static TrafficPolicy policy(String field, @Nullable String text) throws InvalidObjectException {
+        return switch (orEmpty(text)) {
+            case "", "Cluster" -> TrafficPolicy.CLUSTER;
+            case "Local" -> TrafficPolicy.LOCAL;
+            default ->
+                throw new InvalidObjectException(
+                        field, quoted(orEmpty(text)) + " is no traffic policy", "write Cluster or Local");
+        };
+    }
+
+    private static int affinitySeconds(ServiceSpec spec) throws InvalidObjectException {
+        switch (orEmpty(spec.getSessionAffinity())) {
+            case "", "None" -> {
+                return 0;
+            }
+            case "ClientIP" -> {
+                SessionAffinityConfig config = spec.getSessionAffinityConfig();
+                Integer seconds = config == null || config.getClientIP() == null
+                        ? null
+                        : config.getClientIP().getTimeoutSeconds();
+                if (seconds == null) {
+                    return DEFAULT_AFFINITY_SECONDS;
+                }
+                if (seconds < 1 || seconds > MAX_AFFINITY_SECONDS) {
+                    throw new InvalidObjectException(
+                            "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+                            seconds + " is no time a client may stay with its backend",
+                            "write 1 to " + MAX_AFFINITY_SECONDS);
+                }
+                return seconds;
+            }
+            default ->
+                throw new InvalidObjectException(
+                        "spec.sessionAffinity",
+                        quoted(orEmpty(spec.getSessionAffinity())) + " is unknown",
+                        "write None or ClientIP");
+        }
+    }
+
     private static List<Service.Port> servicePorts(List<ServicePort> raw) throws InvalidObjectException {
         if (raw.isEmpty()) {
             throw new InvalidObjectException("spec.ports", "is empty", "write at least one port");
@@ -117,7 +234,7 @@ final class Conversion {
                         number + "/" + protocol + " is there already",
                         "give each port a number and protocol of its own");
             }
-            ports.add(new Service.Port(name, protocol, number));
+            ports.add(new Service.Port(name, protocol, number, optionalPort(field + ".nodePort", port.getNodePort())));
         }
         return ports;
     }
@@ -187,9 +304,25 @@ final class Conversion {
                     conditions == null || !Boolean.FALSE.equals(conditions.getReady()),
                     conditions == null || !Boolean.FALSE.equals(conditions.getServing()),
                     conditions != null && Boolean.TRUE.equals(conditions.getTerminating()),
-                    node == null ? null : node.intern()));
+                    node == null ? null : node.intern(),
+                    hints(endpoint.getHints())));
         }
         return endpoints;
+    }
+
+    private static EndpointSlice.Hints hints(@Nullable EndpointHints raw) {
+        if (raw == null) {
+            return EndpointSlice.Hints.NONE;
+        }
+        Set<String> zones = orEmpty(raw.getForZones()).stream()
+                .filter(Objects::nonNull)
+                .map(zone -> orEmpty(zone.getName()).intern())
+                .collect(Collectors.toSet());
+        Set<String> nodes = orEmpty(raw.getForNodes()).stream()
+                .filter(Objects::nonNull)
+                .map(node -> orEmpty(node.getName()).intern())
+                .collect(Collectors.toSet());
+        return zones.isEmpty() && nodes.isEmpty() ? EndpointSlice.Hints.NONE : new EndpointSlice.Hints(zones, nodes);
     }
 
     /** Only the first is used, but all have to be right. */
@@ -295,6 +428,11 @@ final class Conversion {
             throw new InvalidObjectException(field, port + " is no port", "write a port from 1 to " + MAX_PORT);
         }
         return port;
+    }
+
+    /** 0 or nothing: there is none. */
+    private static int optionalPort(String field, @Nullable Integer port) throws InvalidObjectException {
+        return port == null || port == 0 ? 0 : port(field, port);
     }
 
     private static Protocol protocol(String field, @Nullable String name) throws InvalidObjectException {

@@ -6,15 +6,32 @@ import io.shunt.net.Address;
  * A place that connections are sent to.
  *
  * @param port 1 to 65535, in host byte order
- * @param state whether new connections go there
+ * @param state which new connections go there
  */
 public record Backend(Address address, int port, State state) {
     /** What a backend is good for. */
     public enum State {
-        /** Takes new connections. */
-        ACTIVE,
         /** Keeps the conversations it has, and gets no new ones. */
-        DRAINING
+        DRAINING,
+        /** New connections that may go anywhere in the cluster. */
+        CLUSTER,
+        /** New connections that have to stay on this node. */
+        LOCAL,
+        /** Both of these. */
+        BOTH;
+
+        /** The state of a backend that is in some of the reaches. */
+        public static State of(boolean cluster, boolean local) {
+            if (cluster) {
+                return local ? BOTH : CLUSTER;
+            }
+            return local ? LOCAL : DRAINING;
+        }
+
+        /** Whether new connections of that reach go there. */
+        public boolean takes(Reach reach) {
+            return this == BOTH || this == (reach == Reach.CLUSTER ? CLUSTER : LOCAL);
+        }
     }
 
     /** {@code 10.0.0.1:8080} or {@code [fd00::1]:8080}. */

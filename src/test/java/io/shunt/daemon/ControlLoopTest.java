@@ -46,7 +46,8 @@ class ControlLoopTest {
     private final Cgroup cgroup = Cgroup.create("loop");
     private final Installation installation =
             Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), inbox);
-    private final ControlLoop loop = new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors);
+    private final ControlLoop loop =
+            new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, "node-1");
     private final ControlThread thread = new ControlThread(loop);
 
     @BeforeEach

@@ -86,7 +86,7 @@ class AdoptionTest {
         Map<Integer, Backend> backends = new LinkedHashMap<>();
         for (int i = random.nextInt(7); i > 0; i--) {
             int host = random.nextInt(12);
-            Backend.State state = random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.ACTIVE;
+            Backend.State state = random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.CLUSTER;
             backends.put(host, new Backend(Address.of((n % 2 == 0 ? "10.0.0." : "fd00::") + host), 8080, state));
         }
         Frontend first = new Frontend(Address.of("10.96.0." + n), 80, Protocol.TCP);
@@ -151,8 +151,8 @@ class AdoptionTest {
         Set<Integer> sets = new HashSet<>();
         for (VirtualService service : wanted.values()) {
             Set<Backend> active = new LinkedHashSet<>(service.backends());
-            active.removeIf(backend -> backend.state() != Backend.State.ACTIVE);
-            service.frontends().forEach(frontend -> expected.put(frontend, active));
+            active.removeIf(backend -> backend.state() != Backend.State.CLUSTER);
+            service.frontends().keySet().forEach(frontend -> expected.put(frontend, active));
             backends += service.backends().size();
             slots += active.size();
         }
@@ -177,9 +177,9 @@ class AdoptionTest {
         maps.forEachFrontend(now::put);
         for (VirtualService service : wanted.values()) {
             Set<Integer> ids = new HashSet<>();
-            service.frontends().forEach(frontend -> ids.add(before.get(frontend)));
+            service.frontends().keySet().forEach(frontend -> ids.add(before.get(frontend)));
             if (ids.size() == 1 && !ids.contains(null)) {
-                assertThat(now.get(service.frontends().getFirst()))
+                assertThat(now.get(service.frontends().keySet().iterator().next()))
                         .as(service.name())
                         .isEqualTo(ids.iterator().next());
             }

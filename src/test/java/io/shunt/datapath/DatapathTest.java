@@ -56,7 +56,7 @@ class DatapathTest {
     }
 
     private static Backend backend(int n) {
-        return new Backend(Address.of("10.0.0." + n), 8080, Backend.State.ACTIVE);
+        return new Backend(Address.of("10.0.0." + n), 8080, Backend.State.CLUSTER);
     }
 
     private static VirtualService service(String name, int frontend, Integer... backends) {
@@ -68,7 +68,7 @@ class DatapathTest {
 
     private static List<Backend> active(VirtualService service) {
         return service.backends().stream()
-                .filter(b -> b.state() == Backend.State.ACTIVE)
+                .filter(b -> b.state() == Backend.State.CLUSTER)
                 .toList();
     }
 
@@ -261,8 +261,8 @@ class DatapathTest {
         maps.putSet(0, 3, 1);
         maps.putSet(40, 399, 2);
         maps.putSet(41, maps.setBase(a), 2);
-        maps.putBackend(290, Address.of("10.0.0.9"), 80, Backend.State.ACTIVE, 1, -1);
-        maps.putBackend(291, Address.of("10.0.0.9"), 80, Backend.State.ACTIVE, 1, 64);
+        maps.putBackend(290, Address.of("10.0.0.9"), 80, Backend.State.CLUSTER, 1, -1);
+        maps.putBackend(291, Address.of("10.0.0.9"), 80, Backend.State.CLUSTER, 1, 64);
 
         datapath = new Datapath(maps, waiting::add);
         assertThat(put(service("a", 1, 1, 2))).isEqualTo(a);
@@ -321,7 +321,7 @@ class DatapathTest {
                     backends.add(new Backend(
                             backend(n).address(),
                             8080,
-                            random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.ACTIVE));
+                            random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.CLUSTER));
                 }
             }
             int first = 1 + (name.charAt(0) - 'a') * 2;
@@ -332,7 +332,7 @@ class DatapathTest {
 
         void expect(String name, VirtualService service) {
             VirtualService old = wanted.get(name);
-            for (Frontend frontend : service.frontends()) {
+            for (Frontend frontend : service.frontends().keySet()) {
                 Set<List<Address>> choices = allowed.computeIfAbsent(frontend, f -> new LinkedHashSet<>());
                 choices.add(addresses(active(service)));
                 if (old != null) {
@@ -341,6 +341,7 @@ class DatapathTest {
             }
             if (old != null) {
                 old.frontends()
+                        .keySet()
                         .forEach(f -> allowed.computeIfAbsent(f, x -> new LinkedHashSet<>())
                                 .add(addresses(active(service))));
             }
@@ -351,6 +352,7 @@ class DatapathTest {
             allowed.clear();
             wanted.values()
                     .forEach(s -> s.frontends()
+                            .keySet()
                             .forEach(f -> allowed.put(f, new LinkedHashSet<>(List.of(addresses(active(s)))))));
         }
 
@@ -359,6 +361,7 @@ class DatapathTest {
             if (random.nextInt(5) == 0 && wanted.containsKey(name)) {
                 wanted.get(name)
                         .frontends()
+                        .keySet()
                         .forEach(f -> allowed.computeIfAbsent(f, x -> new LinkedHashSet<>())
                                 .add(List.of()));
                 remove(name);
@@ -382,7 +385,7 @@ class DatapathTest {
             Map<Frontend, List<Backend>> kernel = new HashMap<>();
             maps.frontends.keySet().forEach(f -> kernel.put(f, maps.choices(f)));
             Map<Frontend, List<Backend>> model = new HashMap<>();
-            wanted.values().forEach(s -> s.frontends().forEach(f -> model.put(f, active(s))));
+            wanted.values().forEach(s -> s.frontends().keySet().forEach(f -> model.put(f, active(s))));
             assertThat(kernel).isEqualTo(model);
             int backends =
                     wanted.values().stream().mapToInt(s -> s.backends().size()).sum();

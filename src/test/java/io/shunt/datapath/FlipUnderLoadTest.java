@@ -81,7 +81,7 @@ class FlipUnderLoadTest {
             for (int i = 0; i < SERVERS; i++) {
                 String address = network + (i + 1);
                 servers.serve(Protocol.TCP, address, PORT, name(i));
-                live.add(new Backend(Address.of(address), PORT, Backend.State.ACTIVE));
+                live.add(new Backend(Address.of(address), PORT, Backend.State.CLUSTER));
             }
         }
 

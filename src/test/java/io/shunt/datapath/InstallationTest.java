@@ -63,7 +63,7 @@ class InstallationTest {
     private static VirtualService service(String name, String vip, int... hosts) {
         List<Backend> backends = new ArrayList<>();
         for (int host : hosts) {
-            backends.add(new Backend(Address.of("10.0.0." + host), 8080, Backend.State.ACTIVE));
+            backends.add(new Backend(Address.of("10.0.0." + host), 8080, Backend.State.CLUSTER));
         }
         return new VirtualService(name, List.of(new Frontend(Address.of(vip), 80, Protocol.TCP)), backends);
     }

@@ -93,7 +93,7 @@ class KernelMapsTest {
 
     @Test
     void backend_isLaidOutAsProgramsReadIt() {
-        maps.putBackend(7, Address.of("10.0.0.9"), 8080, Backend.State.ACTIVE, 3, 5);
+        maps.putBackend(7, Address.of("10.0.0.9"), 8080, Backend.State.CLUSTER, 3, 5);
         maps.putBackend(BACKENDS - 1, Address.of("fd00::9"), 65535, Backend.State.DRAINING, -1, SERVICES - 1);
 
         assertThat(hex(kernel.lookup("backends", 7)))
@@ -102,7 +102,7 @@ class KernelMapsTest {
         assertThat(hex(kernel.lookup("backends", BACKENDS - 1)))
                 .isEqualTo("fd000000000000000000000000000009" + "ffff" + "02" + "00" + "ffffffff" + "3f9c0000"
                         + "00000000");
-        assertThat(maps.backend(7)).isEqualTo(new Backend(Address.of("10.0.0.9"), 8080, Backend.State.ACTIVE));
+        assertThat(maps.backend(7)).isEqualTo(new Backend(Address.of("10.0.0.9"), 8080, Backend.State.CLUSTER));
         assertThat(maps.backend(BACKENDS - 1))
                 .isEqualTo(new Backend(Address.of("fd00::9"), 65535, Backend.State.DRAINING));
         assertThat(maps.backendGeneration(7)).isEqualTo(3);
@@ -111,7 +111,7 @@ class KernelMapsTest {
 
     @Test
     void backendState_changesAlone() {
-        maps.putBackend(7, Address.of("10.0.0.9"), 8080, Backend.State.ACTIVE, 3, 5);
+        maps.putBackend(7, Address.of("10.0.0.9"), 8080, Backend.State.CLUSTER, 3, 5);
         String active = hex(kernel.lookup("backends", 7));
 
         maps.putBackendState(7, Backend.State.DRAINING);
@@ -120,7 +120,7 @@ class KernelMapsTest {
         assertThat(hex(kernel.lookup("backends", 7))).isEqualTo(active.substring(0, 36) + "00" + active.substring(38));
         assertThat(maps.backendGeneration(7)).isEqualTo(3);
 
-        maps.putBackend(8, Address.of("10.0.0.9"), 8080, Backend.State.ACTIVE, 3, 5);
+        maps.putBackend(8, Address.of("10.0.0.9"), 8080, Backend.State.CLUSTER, 3, 5);
         List<Integer> used = new ArrayList<>();
         maps.forEachBackend(used::add);
         assertThat(used).containsExactly(8);
@@ -197,7 +197,7 @@ class KernelMapsTest {
         maps.removeFrontend(frontend(1));
         maps.putSlot(1, 1);
         maps.putSet(1, 1, 1);
-        maps.putBackend(1, Address.of("10.0.0.1"), 1, Backend.State.ACTIVE, 1, 1);
+        maps.putBackend(1, Address.of("10.0.0.1"), 1, Backend.State.CLUSTER, 1, 1);
 
         Map<String, String> counts = new HashMap<>();
         maps.calls().forEach(call -> counts.put(call.call() + " " + call.map(), call.total() + "/" + call.failed()));

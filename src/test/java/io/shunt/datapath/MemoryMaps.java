@@ -20,7 +20,7 @@ final class MemoryMaps implements TableMaps {
     private record BackendEntry(boolean gone, Backend backend, int generation, int serviceId) {}
 
     private static final BackendEntry EMPTY =
-            new BackendEntry(true, new Backend(new Address(0, 0), 0, Backend.State.ACTIVE), 0, 0);
+            new BackendEntry(true, new Backend(new Address(0, 0), 0, Backend.State.CLUSTER), 0, 0);
 
     private final long[] sets;
     private final int[] slots;

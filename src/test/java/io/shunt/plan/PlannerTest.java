@@ -29,6 +29,7 @@ class PlannerTest {
     private static final ObjectName WEB = new ObjectName("shop", "web");
     private static final Address V4 = Address.of("10.96.0.1");
     private static final Address V6 = Address.of("fd00:96::1");
+    private static final Locality HERE = new Locality("node-1", "");
     private static final Service.Port HTTP = new Service.Port("http", Protocol.TCP, 80);
     private static final EndpointSlice.Port TO_8080 = new EndpointSlice.Port("http", Protocol.TCP, 8080);
 
@@ -46,7 +47,7 @@ class PlannerTest {
 
     private static List<Backend> backends(EndpointSlice... slices) {
         Service service = new Service(WEB, List.of(V4), List.of(HTTP));
-        return Planner.plan(service, List.of(slices)).getFirst().service().backends();
+        return Planner.plan(service, List.of(slices), HERE).getFirst().service().backends();
     }
 
     private static Backend backend(String address, int port, State state) {
@@ -57,15 +58,16 @@ class PlannerTest {
     void plan_dualStackTwoPorts_isFourVirtualServicesWithOneFrontendEach() {
         Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP, new Service.Port("dns", Protocol.UDP, 53)));
 
-        List<PlannedService> planned = Planner.plan(service, List.of());
+        List<PlannedService> planned = Planner.plan(service, List.of(), HERE);
 
         assertThat(planned)
-                .extracting(p -> p.service().name(), p -> p.service().frontends())
+                .extracting(
+                        p -> p.service().name(), p -> p.service().frontends().keySet())
                 .containsExactlyInAnyOrder(
-                        tuple("shop/web:http/TCP/IPv4", List.of(new Frontend(V4, 80, Protocol.TCP))),
-                        tuple("shop/web:dns/UDP/IPv4", List.of(new Frontend(V4, 53, Protocol.UDP))),
-                        tuple("shop/web:http/TCP/IPv6", List.of(new Frontend(V6, 80, Protocol.TCP))),
-                        tuple("shop/web:dns/UDP/IPv6", List.of(new Frontend(V6, 53, Protocol.UDP))));
+                        tuple("shop/web:http/TCP/IPv4", Set.of(new Frontend(V4, 80, Protocol.TCP))),
+                        tuple("shop/web:dns/UDP/IPv4", Set.of(new Frontend(V4, 53, Protocol.UDP))),
+                        tuple("shop/web:http/TCP/IPv6", Set.of(new Frontend(V6, 80, Protocol.TCP))),
+                        tuple("shop/web:dns/UDP/IPv6", Set.of(new Frontend(V6, 53, Protocol.UDP))));
     }
 
     @Test
@@ -76,13 +78,14 @@ class PlannerTest {
                 service,
                 List.of(
                         slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1")),
-                        slice("b", IpFamily.IPV6, TO_8080, ready("fd00::1"))));
+                        slice("b", IpFamily.IPV6, TO_8080, ready("fd00::1"))),
+                HERE);
 
         assertThat(planned)
                 .extracting(p -> p.service().backends())
                 .containsExactly(
-                        List.of(backend("10.0.0.1", 8080, State.ACTIVE)),
-                        List.of(backend("fd00::1", 8080, State.ACTIVE)));
+                        List.of(backend("10.0.0.1", 8080, State.CLUSTER)),
+                        List.of(backend("fd00::1", 8080, State.CLUSTER)));
     }
 
     @Test
@@ -102,29 +105,29 @@ class PlannerTest {
                                 IpFamily.IPV4,
                                 new EndpointSlice.Port("http", Protocol.TCP, 9090),
                                 ready("10.0.0.1"))))
-                .containsExactly(backend("10.0.0.1", 8080, State.ACTIVE), backend("10.0.0.1", 9090, State.ACTIVE));
+                .containsExactly(backend("10.0.0.1", 8080, State.CLUSTER), backend("10.0.0.1", 9090, State.CLUSTER));
     }
 
     /** The conditions are those after nil has been read: ready and serving true, terminating false. */
     @ParameterizedTest
     @CsvSource({
-        "true, true, false, ACTIVE",
-        "true, false, false, ACTIVE",
+        "true, true, false, CLUSTER",
+        "true, false, false, CLUSTER",
         "false, true, true, DRAINING",
         "false, false, true, ",
         "false, false, false, ",
     })
-    void backends_besideAReadyOne_areActiveIfReadyAndDrainIfTheyServe(
+    void backends_besideAReadyOne_takeConnectionsIfReadyAndDrainIfTheyServe(
             boolean ready, boolean serving, boolean terminating, @Nullable State expected) {
         Endpoint endpoint = new Endpoint(Address.of("10.0.0.2"), ready, serving, terminating, null);
 
         List<Backend> backends = backends(slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1"), endpoint));
 
         if (expected == null) {
-            assertThat(backends).containsExactly(backend("10.0.0.1", 8080, State.ACTIVE));
+            assertThat(backends).containsExactly(backend("10.0.0.1", 8080, State.CLUSTER));
         } else {
             assertThat(backends)
-                    .containsExactly(backend("10.0.0.1", 8080, State.ACTIVE), backend("10.0.0.2", 8080, expected));
+                    .containsExactly(backend("10.0.0.1", 8080, State.CLUSTER), backend("10.0.0.2", 8080, expected));
         }
     }
 
@@ -136,7 +139,7 @@ class PlannerTest {
                         TO_8080,
                         terminating("10.0.0.1"),
                         new Endpoint(Address.of("10.0.0.2"), false, false, true, null))))
-                .containsExactly(backend("10.0.0.1", 8080, State.ACTIVE));
+                .containsExactly(backend("10.0.0.1", 8080, State.CLUSTER));
     }
 
     @Test
@@ -146,11 +149,11 @@ class PlannerTest {
         assertThat(backends(
                         slice("a", IpFamily.IPV4, TO_8080, unready),
                         slice("b", IpFamily.IPV4, TO_8080, ready("10.0.0.1"))))
-                .containsExactly(backend("10.0.0.1", 8080, State.ACTIVE));
+                .containsExactly(backend("10.0.0.1", 8080, State.CLUSTER));
         assertThat(backends(
                         slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1")),
                         slice("b", IpFamily.IPV4, TO_8080, terminating("10.0.0.1"))))
-                .containsExactly(backend("10.0.0.1", 8080, State.ACTIVE));
+                .containsExactly(backend("10.0.0.1", 8080, State.CLUSTER));
     }
 
     /** Whatever the slices are, the table's own rules hold. */
@@ -164,7 +167,7 @@ class PlannerTest {
                 slices.add(randomSlice("s" + s, random));
             }
             Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP));
-            for (PlannedService planned : Planner.plan(service, slices)) {
+            for (PlannedService planned : Planner.plan(service, slices, HERE)) {
                 check(planned, slices);
             }
         }

@@ -8,8 +8,10 @@ import io.shunt.cluster.EndpointSlice.Endpoint;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
+import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -56,16 +58,29 @@ class ManifestReaderTest {
                 kind: Service
                 metadata: {name: web, namespace: shop, labels: {app: web}}
                 spec:
-                  type: NodePort
+                  type: LoadBalancer
                   clusterIP: 10.96.0.10
                   clusterIPs: [10.96.0.10, "fd00:96::10"]
                   ipFamilies: [IPv4, IPv6]
+                  externalIPs: [203.0.113.7, "2001:db8::7"]
+                  internalTrafficPolicy: Local
+                  externalTrafficPolicy: Local
+                  healthCheckNodePort: 32123
+                  loadBalancerSourceRanges: [" 198.51.100.0/24 ", "2001:db8:1::1/48"]
                   sessionAffinity: ClientIP
+                  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}
                   ports:
                   - {name: http, port: 80, targetPort: web, nodePort: 30080}
                   - {name: dns, port: 53, protocol: UDP}
                   - {name: dns-tcp, port: 53, protocol: TCP}
                   - {name: sip, port: 5060, protocol: SCTP}
+                status:
+                  loadBalancer:
+                    ingress:
+                    - {ip: 192.0.2.1}
+                    - {ip: 192.0.2.2, ipMode: Proxy}
+                    - {ip: "2001:db8::2", ipMode: VIP, ports: [{port: 80, protocol: TCP}]}
+                    - {hostname: lb.example.org}
                 """);
 
         ObjectName name = new ObjectName("shop", "web");
@@ -77,10 +92,20 @@ class ManifestReaderTest {
                                 name,
                                 List.of(Address.of("10.96.0.10"), Address.of("fd00:96::10")),
                                 List.of(
-                                        new Service.Port("http", Protocol.TCP, 80),
+                                        new Service.Port("http", Protocol.TCP, 80, 30080),
                                         new Service.Port("dns", Protocol.UDP, 53),
                                         new Service.Port("dns-tcp", Protocol.TCP, 53),
-                                        new Service.Port("sip", Protocol.SCTP, 5060)))));
+                                        new Service.Port("sip", Protocol.SCTP, 5060)),
+                                new Service.External(
+                                        List.of(Address.of("203.0.113.7"), Address.of("2001:db8::7")),
+                                        List.of(Address.of("192.0.2.1"), Address.of("2001:db8::2")),
+                                        List.of(
+                                                new Prefix(Address.of("198.51.100.0"), 120),
+                                                new Prefix(Address.of("2001:db8:1::"), 48)),
+                                        TrafficPolicy.LOCAL,
+                                        32123),
+                                TrafficPolicy.LOCAL,
+                                60)));
     }
 
     @Test
