@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the AOT cache of a layout: runs its daemon in a network namespace, cgroup and bpf root of its own until it is
-# ready, and lets the JVM write the cache as it ends. Where that is not allowed (not root, docker build) the daemon
+# Makes the AOT cache of a layout: runs its daemon in a network namespace, cgroup and bpf root of its own, with files
+# served in place of an API server, until it is ready, and lets the JVM write the cache as it ends. Where that is not allowed (not root, docker build) the daemon
 # stops at the first thing it is refused, and the cache holds what came before. Usage: train.sh target/shunt
 set -euo pipefail
 
@@ -16,36 +16,33 @@ cleanup() {
 }
 trap cleanup EXIT
 
-mkdir "$work/manifests"
-cat > "$work/manifests/web.yaml" <<'EOF'
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: train}
-spec:
-  type: ClusterIP
-  clusterIP: 198.51.100.1
-  clusterIPs: [198.51.100.1, "2001:db8:1::1"]
-  ipFamilies: [IPv4, IPv6]
-  ports:
-  - {name: http, port: 80, protocol: TCP}
-  - {name: dns, port: 53, protocol: UDP}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: web-4, namespace: train, labels: {kubernetes.io/service-name: web}}
-addressType: IPv4
-ports: [{name: http, port: 8080, protocol: TCP}, {name: dns, port: 5353, protocol: UDP}]
-endpoints:
-- {addresses: [192.0.2.1], conditions: {ready: true}}
-- {addresses: [192.0.2.2], conditions: {ready: true}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: web-6, namespace: train, labels: {kubernetes.io/service-name: web}}
-addressType: IPv6
-ports: [{name: http, port: 8080, protocol: TCP}, {name: dns, port: 5353, protocol: UDP}]
-endpoints:
-- {addresses: ["2001:db8::1"], conditions: {ready: true}}
+# What a cluster's API server would list: files under the paths that are asked for.
+api=$work/api
+mkdir -p "$api/api/v1" "$api/apis/discovery.k8s.io/v1"
+cat > "$api/api/v1/services" <<'EOF'
+{"kind": "ServiceList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": [
+ {"metadata": {"name": "web", "namespace": "train", "resourceVersion": "1"},
+  "spec": {"type": "ClusterIP", "clusterIP": "198.51.100.1", "clusterIPs": ["198.51.100.1", "2001:db8:1::1"],
+   "ipFamilies": ["IPv4", "IPv6"],
+   "ports": [{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}]},
+  "status": {"loadBalancer": {}}}]}
+EOF
+cat > "$api/apis/discovery.k8s.io/v1/endpointslices" <<'EOF'
+{"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "metadata": {"resourceVersion": "1"}, "items": [
+ {"metadata": {"name": "web-4", "namespace": "train", "labels": {"kubernetes.io/service-name": "web"},
+   "resourceVersion": "1"}, "addressType": "IPv4",
+  "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}, {"name": "dns", "port": 5353, "protocol": "UDP"}],
+  "endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": true}, "nodeName": "train"},
+   {"addresses": ["192.0.2.2"], "conditions": {"ready": true}}]},
+ {"metadata": {"name": "web-6", "namespace": "train", "labels": {"kubernetes.io/service-name": "web"},
+   "resourceVersion": "1"}, "addressType": "IPv6",
+  "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}, {"name": "dns", "port": 5353, "protocol": "UDP"}],
+  "endpoints": [{"addresses": ["2001:db8::1"], "conditions": {"ready": true}}]}]}
+EOF
+cat > "$api/api/v1/nodes" <<'EOF'
+{"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": [
+ {"metadata": {"name": "train", "resourceVersion": "1"}, "spec": {},
+  "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.254"}]}}]}
 EOF
 
 # get <port> <path>: the answer's status line
@@ -58,7 +55,20 @@ get() {
 
 train() {
     ! $own_network || ip link set lo up
-    "$home/bin/shunt" run --source "file:$work/manifests" --cgroup-root "$cgroup" --bpf-root "$bpf" \
+    "$home/runtime/bin/jwebserver" --bind-address 127.0.0.1 --port 0 --directory "$api" >"$work/server" 2>&1 &
+    local server=$!
+    for _ in $(seq 100); do
+        ! grep -q '^URL ' "$work/server" || break
+        sleep 0.1
+    done
+    cat > "$work/kubeconfig" <<EOF
+apiVersion: v1
+kind: Config
+current-context: train
+contexts: [{name: train, context: {cluster: train}}]
+clusters: [{name: train, cluster: {server: "$(sed -n 's/^URL //p' "$work/server")"}}]
+EOF
+    "$home/bin/shunt" run --hostname-override train --kubeconfig "$work/kubeconfig" --cgroup-root "$cgroup" --bpf-root "$bpf" \
         >"$work/log" 2>&1 &
     local daemon=$! ready=false
     for _ in $(seq 600); do
@@ -72,13 +82,15 @@ train() {
     done
     kill -TERM $daemon 2>/dev/null || true
     wait $daemon || true
+    kill $server 2>/dev/null || true
+    wait $server || true
     $ready
 }
 
 rm -f "$home/shunt.aot"
 export SHUNT_JAVA_OPTS="-XX:AOTCacheOutput=$home/shunt.aot"
 export -f get train
-export home work cgroup bpf own_network=false
+export home work api cgroup bpf own_network=false
 [ "$(id -u)" -ne 0 ] || mkdir "$cgroup" 2>/dev/null || true
 
 if unshare --net true 2>/dev/null; then
