@@ -21,7 +21,8 @@ FROM ${BASE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libbpf1 \
  && rm -rf /var/lib/apt/lists/* \
- && ln -s ../lib/shunt/bin/shunt /usr/bin/shunt
+ && ln -s ../lib/shunt/bin/shunt /usr/bin/shunt \
+ && ln -s ../../lib/shunt/bin/shunt /usr/local/bin/kube-proxy
 COPY --from=build /usr/lib/shunt /usr/lib/shunt
 ENTRYPOINT ["/usr/bin/shunt"]
 CMD ["run"]

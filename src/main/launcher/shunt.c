@@ -2,7 +2,8 @@
 /*
  * shunt: runs lib/shunt.jar on the Java runtime laid out beside it. In C, because the image has no shell.
  *
- *   bin/shunt       this, found through /proc/self/exe, so a symbolic link to it works
+ *   bin/shunt       this, found through /proc/self/exe, so a symbolic link to it works;
+ *                   called kube-proxy, it runs `shunt run`, as kube-proxy's manifests want
  *   runtime/        a Java runtime, or a link to one
  *   lib/shunt.jar   with the jars it needs beside it
  *   shunt.aot       the AOT cache; left out while it is being made
@@ -71,8 +72,8 @@ int main(int argc, char **argv)
 	const size_t ndefaults = sizeof(defaults) / sizeof(defaults[0]);
 	const char *env = getenv("SHUNT_JAVA_OPTS");
 	char *options = strdup(env ? env : "");
-	/* An option and its space are two characters or more; shunt, -XX:AOTCache, -jar, the jar and NULL are five. */
-	const char **args = options ? calloc(ndefaults + strlen(options) + argc + 5, sizeof(*args)) : NULL;
+	/* An option and its space are two characters or more; shunt, -XX:AOTCache, -jar, the jar, run and NULL are six. */
+	const char **args = options ? calloc(ndefaults + strlen(options) + argc + 6, sizeof(*args)) : NULL;
 	char *java, *cache;
 	size_t n = 0;
 	int error;
@@ -94,6 +95,8 @@ int main(int argc, char **argv)
 		args[n++] = option;
 	args[n++] = "-jar";
 	args[n++] = under_home("", "lib/shunt.jar");
+	if (argc > 0 && strcmp(basename(argv[0]), "kube-proxy") == 0)
+		args[n++] = "run";
 	for (int i = 1; i < argc; i++)
 		args[n++] = argv[i];
 

@@ -130,6 +130,17 @@ class LauncherTest {
     }
 
     @Test
+    void calledKubeProxy_itTakesKubeProxysFlags() throws Exception {
+        Path link = Files.createSymbolicLink(home.resolve("kube-proxy"), home.resolve("bin/shunt"));
+
+        Outcome outcome = shunt(link, "", "--proxy-mode=userspace");
+
+        assertThat(outcome.exitCode()).isEqualTo(2);
+        assertThat(outcome.output())
+                .isEqualTo("shunt run: --proxy-mode must be iptables, ipvs or nftables, not \"userspace\"\n");
+    }
+
+    @Test
     void aWrongCommand_keepsItsExitCode() throws Exception {
         assertThat(shunt(BUILT.resolve("bin/shunt"), "", "no-such-command").exitCode())
                 .isEqualTo(2);
