@@ -29,6 +29,7 @@ class ArchitectureTest {
     /** Which packages of Shunt each package knows. What is not here, it does not know. */
     private static final Map<String, List<String>> KNOWS = Map.ofEntries(
             Map.entry("net", List.of()),
+            Map.entry("config", List.of("net")),
             Map.entry("cluster", List.of("net")),
             Map.entry("table", List.of("net")),
             Map.entry("plan", List.of("cluster", "table", "net")),
@@ -39,10 +40,11 @@ class ArchitectureTest {
             Map.entry("health", List.of("snapshot", "net")),
             Map.entry("metrics", List.of("snapshot", "net")),
             Map.entry("api", List.of("snapshot", "health", "metrics", "net")),
-            Map.entry("cli", List.of("daemon", "snapshot", "api", "datapath", "libbpf", "table", "net")),
+            Map.entry("cli", List.of("daemon", "config", "snapshot", "api", "datapath", "libbpf", "table", "net")),
             Map.entry(
                     "daemon",
                     List.of(
+                            "config",
                             "source",
                             "cluster",
                             "plan",

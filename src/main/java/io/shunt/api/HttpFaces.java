@@ -7,13 +7,16 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.InstantSource;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** The daemon's two HTTP servers: health (kube-proxy's port 10256) and metrics with the API (10249). */
 public final class HttpFaces implements AutoCloseable {
-    private final PageServer health;
-    private final PageServer metrics;
+    private final @Nullable PageServer health;
+    private final @Nullable PageServer metrics;
 
-    private HttpFaces(PageServer health, PageServer metrics) {
+    private HttpFaces(@Nullable PageServer health, @Nullable PageServer metrics) {
         this.health = health;
         this.metrics = metrics;
     }
@@ -21,47 +24,64 @@ public final class HttpFaces implements AutoCloseable {
     /**
      * Listens and serves until closed.
      *
+     * @param healthzBindAddress null: health is not served
+     * @param metricsBindAddress null: metrics and the API are not served
      * @param metrics already told of {@code snapshots}
      * @param configuration flags and their values, as they would be given; for /configz
      * @throws IOException if an address cannot be had; the message is one line that names the flag and the cure
      */
     public static HttpFaces open(
-            InetSocketAddress healthzBindAddress,
-            InetSocketAddress metricsBindAddress,
+            @Nullable InetSocketAddress healthzBindAddress,
+            @Nullable InetSocketAddress metricsBindAddress,
             Snapshots snapshots,
             Metrics metrics,
             Map<String, String> configuration)
             throws IOException {
         Probes probes = new Probes(snapshots, InstantSource.system());
         PageServer health =
-                PageServer.open(healthzBindAddress, "--healthz-bind-address", new HealthPages(probes, metrics).pages());
+                open(healthzBindAddress, "--healthz-bind-address", new HealthPages(probes, metrics).pages());
         try {
             return new HttpFaces(
                     health,
-                    PageServer.open(
+                    open(
                             metricsBindAddress,
                             "--metrics-bind-address",
                             new MetricsPages(snapshots, metrics, configuration).pages()));
         } catch (IOException | RuntimeException e) {
-            health.close();
+            close(health);
             throw e;
         }
     }
 
-    /** Where health is served; the port is a real one also if 0 was asked for. */
-    public InetSocketAddress healthzAddress() {
-        return health.address();
+    private static @Nullable PageServer open(
+            @Nullable InetSocketAddress address, String flag, Map<String, Supplier<Reply>> pages) throws IOException {
+        return address == null ? null : PageServer.open(address, flag, pages);
     }
 
-    /** Where metrics and the API are served; the port is a real one also if 0 was asked for. */
-    public InetSocketAddress metricsAddress() {
-        return metrics.address();
+    private static void close(@Nullable PageServer server) {
+        if (server != null) {
+            server.close();
+        }
+    }
+
+    private static Optional<InetSocketAddress> address(@Nullable PageServer server) {
+        return Optional.ofNullable(server).map(PageServer::address);
+    }
+
+    /** Where health is served, if it is; the port is a real one also if 0 was asked for. */
+    public Optional<InetSocketAddress> healthzAddress() {
+        return address(health);
+    }
+
+    /** Where metrics and the API are served, if they are; the port is a real one also if 0 was asked for. */
+    public Optional<InetSocketAddress> metricsAddress() {
+        return address(metrics);
     }
 
     /** Stops both, giving requests under way a second. */
     @Override
     public void close() {
-        metrics.close();
-        health.close();
+        close(metrics);
+        close(health);
     }
 }

@@ -2,6 +2,7 @@ package io.shunt.api;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.shunt.net.HostPort;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;

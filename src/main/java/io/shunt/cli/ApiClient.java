@@ -1,7 +1,8 @@
 package io.shunt.cli;
 
-import io.shunt.api.HostPort;
 import io.shunt.api.Json;
+import io.shunt.config.KubeProxySettings;
+import io.shunt.net.HostPort;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.HttpURLConnection;
@@ -40,7 +41,7 @@ final class ApiClient {
      * @throws CommandFailure if nobody answers there, or not as Shunt does
      */
     <T> T get(String path, Function<InputStream, T> read) {
-        InetSocketAddress address = HostPort.parse(text, RunCommand.DEFAULT_METRICS_PORT)
+        InetSocketAddress address = HostPort.parse(text, KubeProxySettings.METRICS_PORT)
                 .orElseThrow(() -> new ParameterException(
                         command.commandLine(),
                         "--metrics-address must be an address and port, as 127.0.0.1:10249 or [::1]:10249, not \""

@@ -3,8 +3,10 @@ package io.shunt.cli;
 import io.shunt.daemon.RunOptions;
 import io.shunt.daemon.StartupException;
 import java.io.PrintWriter;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.function.ToIntFunction;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
@@ -20,6 +22,7 @@ public final class CommandTree {
     static final int FAILURE = CommandLine.ExitCode.SOFTWARE;
 
     private static final int HELP_WIDTH = 100;
+    private static final Pattern FLAG_NAME = Pattern.compile("^--[a-z_-]+");
 
     private final CommandLine shunt;
 
@@ -38,8 +41,16 @@ public final class CommandTree {
             PinnedState pinned,
             PrintWriter out,
             PrintWriter err) {
+        CommandLine run = new CommandLine(new RunCommand(environment, daemon, pinned));
+        KubeProxyFlags.addTo(run.getCommandSpec());
+        run.getCommandSpec()
+                .versionProvider(new ShuntCommand.Versions())
+                .addOption(OptionSpec.builder("--version")
+                        .versionHelp(true)
+                        .description("Show the version and exit.")
+                        .build());
         CommandLine commands = new CommandLine(new ShuntCommand())
-                .addSubcommand(new RunCommand(daemon))
+                .addSubcommand(run)
                 .addSubcommand(new StatusCommand())
                 .addSubcommand(new CommandLine(new ServiceCommand()).addSubcommand(new ServiceListCommand()))
                 .addSubcommand(new CommandLine(new BpfCommand()).addSubcommand(new BpfDumpCommand(pinned)))
@@ -50,6 +61,7 @@ public final class CommandTree {
                         .description("Show the version and exit.")
                         .build());
         addHelp(commands);
+        CommandLine.tracer().setLevel(CommandLine.TraceLevel.OFF);
         // Settings reach subcommands only if made when these are there.
         shunt = commands.setOut(out)
                 .setErr(err)
@@ -57,13 +69,21 @@ public final class CommandTree {
                 .setHelpFactory(SettingsHelp::new)
                 .setUsageHelpWidth(HELP_WIDTH)
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                // As kube-proxy has it: of a flag that is given twice the last counts, and nobody is told.
+                .setOverwrittenOptionsAllowed(true)
                 .setParameterExceptionHandler(CommandTree::misused)
                 .setExecutionExceptionHandler(CommandTree::failed);
     }
 
     /** Runs a command and returns its exit code: 0 done, 1 failed, 2 asked wrongly. */
     public int execute(String... arguments) {
-        return shunt.execute(arguments);
+        return shunt.execute(
+                Arrays.stream(arguments).map(CommandTree::withDashes).toArray(String[]::new));
+    }
+
+    /** kube-proxy's flags may be written with underscores (k8s.io/component-base/cli/flag, WordSepNormalizeFunc). */
+    private static String withDashes(String argument) {
+        return FLAG_NAME.matcher(argument).replaceFirst(name -> name.group().replace('_', '-'));
     }
 
     /** The commands and their options, for the documentation. */

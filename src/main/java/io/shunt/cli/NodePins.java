@@ -25,4 +25,13 @@ final class NodePins implements PinnedState {
             throw new CommandFailure(String.valueOf(e.getMessage()), e);
         }
     }
+
+    @Override
+    public void prepare(Path bpfRoot) {
+        try {
+            Installation.prepare(bpfRoot);
+        } catch (InstallationException e) {
+            throw new CommandFailure(String.valueOf(e.getMessage()), e);
+        }
+    }
 }

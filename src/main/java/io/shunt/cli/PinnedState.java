@@ -32,4 +32,11 @@ interface PinnedState {
      * @throws CommandFailure if it cannot
      */
     List<String> cleanup(Path bpfRoot);
+
+    /**
+     * Makes a directory ready for pins, mounting a bpffs at its usual place if there is none.
+     *
+     * @throws CommandFailure if it cannot
+     */
+    void prepare(Path bpfRoot);
 }

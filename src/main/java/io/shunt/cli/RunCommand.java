@@ -1,12 +1,23 @@
 package io.shunt.cli;
 
-import io.shunt.api.HostPort;
+import io.shunt.config.ConfigFile;
+import io.shunt.config.ConfigurationException;
+import io.shunt.config.KubeProxyConfiguration;
+import io.shunt.config.KubeProxySetting;
+import io.shunt.config.KubeProxySettings;
 import io.shunt.daemon.RunOptions;
+import io.shunt.net.Address;
+import io.shunt.net.HostPort;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
@@ -36,12 +47,10 @@ import picocli.CommandLine.Spec;
         footer = {
             "  shunt run                                     in a pod, with its service account",
             "  shunt run --kubeconfig /etc/shunt/config      on a node, with a kubeconfig",
+            "  shunt run --config /etc/kube-proxy.conf       on a node, with kube-proxy's configuration",
             "  shunt run --source file:/etc/shunt/services   without Kubernetes, from manifests",
         })
 final class RunCommand implements Callable<Integer> {
-    static final int DEFAULT_HEALTHZ_PORT = 10256;
-    static final int DEFAULT_METRICS_PORT = 10249;
-
     private static final int MAX_SERVICES = 1 << 20;
     private static final int MAX_BACKENDS = 1 << 22;
     private static final Path HOSTNAME = Path.of("/proc/sys/kernel/hostname");
@@ -49,7 +58,9 @@ final class RunCommand implements Callable<Integer> {
     private static final Pattern NODE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?");
     private static final String FILE = "file:";
 
+    private final Map<String, String> environment;
     private final ToIntFunction<RunOptions> daemon;
+    private final PinnedState pinned;
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -65,16 +76,15 @@ final class RunCommand implements Callable<Integer> {
     @Setting(environment = "SHUNT_SOURCE")
     private String source = "";
 
-    @Option(names = "--kubeconfig", paramLabel = "FILE", description = "How to reach the API server.")
-    @Setting(environment = "KUBECONFIG", otherwise = "the pod's service account")
-    private @Nullable Path kubeconfig;
-
     @Option(
-            names = "--hostname-override",
-            paramLabel = "NAME",
-            description = "This node's name, as its Node object is called.")
-    @Setting(environment = "NODE_NAME", otherwise = "the host's name, in lower case")
-    private @Nullable String hostnameOverride;
+            names = "--config",
+            paramLabel = "FILE",
+            description = "A KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1, YAML or JSON). As with"
+                    + " kube-proxy, beside it only these of kube-proxy's flags count: --hostname-override, --master, -v,"
+                    + " --cleanup, --init-only, --write-config-to. The daemon ends when it says something else, to be"
+                    + " started again.")
+    @Setting(environment = "SHUNT_CONFIG")
+    private @Nullable Path config;
 
     @Option(
             names = "--cgroup-root",
@@ -104,48 +114,136 @@ final class RunCommand implements Callable<Integer> {
     private int maxBackends;
 
     @Option(
-            names = "--healthz-bind-address",
-            paramLabel = "IP:PORT",
-            defaultValue = "0.0.0.0:10256",
-            description = "Where /healthz, /livez and /readyz are served; IPv6 as [::1]:10256, port 0 for any free one."
-                    + " 0.0.0.0 takes both families.")
-    @Setting(environment = "SHUNT_HEALTHZ_BIND_ADDRESS")
-    private String healthzBindAddress = "";
+            names = "--node-ip",
+            paramLabel = "IP",
+            split = ",",
+            description = "This node's addresses, at most one of each family.")
+    @Setting(environment = "SHUNT_NODE_IP", otherwise = "--bind-address, then what the Node object says")
+    private List<String> nodeIp = new ArrayList<>();
 
     @Option(
-            names = "--metrics-bind-address",
-            paramLabel = "IP:PORT",
-            defaultValue = "127.0.0.1:10249",
-            description = "Where /metrics and /api/v1 are served, which `shunt status` and `shunt service` read.")
-    @Setting(environment = "SHUNT_METRICS_BIND_ADDRESS")
-    private String metricsBindAddress = "";
+            names = "--socket-host-namespace-only",
+            arity = "0..1",
+            fallbackValue = "true",
+            defaultValue = "false",
+            paramLabel = "BOOL",
+            description = "Whether Services are served at the sockets of the host's network namespace only: for service"
+                    + " meshes, and pods that are virtual machines.")
+    @Setting(environment = "SHUNT_SOCKET_HOST_NAMESPACE_ONLY")
+    private boolean hostNamespaceOnly;
 
-    RunCommand(ToIntFunction<RunOptions> daemon) {
+    @Option(
+            names = "--end-stale-tcp",
+            arity = "0..1",
+            fallbackValue = "true",
+            defaultValue = "false",
+            paramLabel = "BOOL",
+            description =
+                    "Whether TCP connections to backends that are gone are ended, as connected UDP sockets to them"
+                            + " always are.")
+    @Setting(environment = "SHUNT_END_STALE_TCP")
+    private boolean endStaleTcp;
+
+    @Option(
+            names = "--cleanup",
+            arity = "0..1",
+            fallbackValue = "true",
+            paramLabel = "BOOL",
+            description = "Does what `shunt cleanup` does, and ends.")
+    private boolean cleanup;
+
+    @Option(
+            names = "--init-only",
+            arity = "0..1",
+            fallbackValue = "true",
+            paramLabel = "BOOL",
+            description = "Does what needs CAP_SYS_ADMIN, which is to mount a bpffs where there is none, and ends.")
+    private boolean initOnly;
+
+    @Option(
+            names = "--write-config-to",
+            paramLabel = "FILE",
+            description = "Writes the configuration in force there, as a KubeProxyConfiguration, and ends.")
+    private @Nullable Path writeConfigTo;
+
+    RunCommand(Map<String, String> environment, ToIntFunction<RunOptions> daemon, PinnedState pinned) {
+        this.environment = environment;
         this.daemon = daemon;
+        this.pinned = pinned;
     }
 
     @Override
     public Integer call() throws IOException {
+        try {
+            ConfigFile file = config == null ? null : ConfigFile.read(config);
+            KubeProxyFlags flags = new KubeProxyFlags(spec, environment, file);
+            KubeProxyConfiguration settings = flags.inForce();
+            if (writeConfigTo != null) {
+                return write(settings, writeConfigTo);
+            }
+            if (cleanup) {
+                return clean();
+            }
+            if (initOnly) {
+                pinned.prepare(bpfRoot.directory());
+                return 0;
+            }
+            return daemon.applyAsInt(options(file, settings, flags.remark(settings)));
+        } catch (ConfigurationException e) {
+            throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private int clean() {
+        pinned.cleanup(bpfRoot.directory()).forEach(spec.commandLine().getOut()::println);
+        return 0;
+    }
+
+    private int write(KubeProxyConfiguration settings, Path file) {
+        try {
+            Files.writeString(file, settings.toYaml());
+        } catch (IOException e) {
+            throw new CommandFailure("--write-config-to " + file + " cannot be written: " + e.getMessage(), e);
+        }
+        return 0;
+    }
+
+    private RunOptions options(@Nullable ConfigFile file, KubeProxyConfiguration settings, String remark)
+            throws IOException {
         boolean kubernetes = source.equals("kubernetes");
         if (!kubernetes) {
             checkDirectory();
         }
-        RunOptions options = new RunOptions(
+        InetSocketAddress healthz =
+                address(settings, KubeProxySettings.HEALTHZ_BIND_ADDRESS, KubeProxySettings.HEALTHZ_PORT_FLAG);
+        InetSocketAddress metrics =
+                address(settings, KubeProxySettings.METRICS_BIND_ADDRESS, KubeProxySettings.METRICS_PORT_FLAG);
+        if (healthz != null && healthz.getPort() != 0 && healthz.equals(metrics)) {
+            throw wrong(settings.name(KubeProxySettings.HEALTHZ_BIND_ADDRESS) + " and "
+                    + settings.name(KubeProxySettings.METRICS_BIND_ADDRESS) + " are both " + HostPort.format(healthz)
+                    + ": give two ports");
+        }
+        return new RunOptions(
                 source,
-                kubernetes ? readableKubeconfig() : null,
-                nodeName(),
+                file,
+                kubernetes ? kubeconfig(settings) : null,
+                settings.get(KubeProxySettings.MASTER).orElse(null),
+                nodeName(settings),
+                nodeIps(settings),
                 cgroup2(),
                 bpfRoot.directory(),
                 within("--max-services", maxServices, MAX_SERVICES),
                 within("--max-backends", maxBackends, MAX_BACKENDS),
-                address("--healthz-bind-address", healthzBindAddress, DEFAULT_HEALTHZ_PORT),
-                address("--metrics-bind-address", metricsBindAddress, DEFAULT_METRICS_PORT));
-        InetSocketAddress healthz = options.healthzBindAddress();
-        if (healthz.getPort() != 0 && healthz.equals(options.metricsBindAddress())) {
-            throw wrong("--healthz-bind-address and --metrics-bind-address are both " + HostPort.format(healthz)
-                    + ": give two ports");
-        }
-        return daemon.applyAsInt(options);
+                settings.nodePortAddresses(),
+                settings.localhostNodePorts(),
+                hostNamespaceOnly,
+                endStaleTcp,
+                settings.syncPeriod(),
+                healthz,
+                metrics,
+                settings.get(KubeProxySettings.OOM_SCORE_ADJ).orElse(null),
+                settings.get(KubeProxySettings.VERBOSITY).orElse(0),
+                remark);
     }
 
     private void checkDirectory() {
@@ -158,29 +256,49 @@ final class RunCommand implements Callable<Integer> {
         }
     }
 
-    private @Nullable Path readableKubeconfig() {
-        if (kubeconfig == null) {
+    private @Nullable Path kubeconfig(KubeProxyConfiguration settings) {
+        Optional<String> given = settings.get(KubeProxySettings.KUBECONFIG);
+        if (given.isEmpty()) {
             return null;
         }
+        Path kubeconfig = Path.of(given.get());
+        String name = settings.name(KubeProxySettings.KUBECONFIG);
         if (!Files.isRegularFile(kubeconfig) && kubeconfig.toString().indexOf(':') >= 0) {
-            throw wrong("--kubeconfig (or KUBECONFIG) " + kubeconfig + " names several files; give one");
+            throw wrong(name + " " + kubeconfig + " names several files; give one");
         }
         if (!Files.isRegularFile(kubeconfig) || !Files.isReadable(kubeconfig)) {
-            throw wrong("--kubeconfig (or KUBECONFIG) " + kubeconfig + " is not a file that can be read; give one, or"
-                    + " leave it out to use the pod's service account");
+            throw wrong(name + " " + kubeconfig + " is not a file that can be read; give one, or leave it out to use"
+                    + " the pod's service account");
         }
         return kubeconfig;
     }
 
     /** As kube-proxy makes it: the override or the host's name, trimmed and in lower case. */
-    private String nodeName() throws IOException {
-        String given = hostnameOverride == null ? Files.readString(HOSTNAME) : hostnameOverride;
+    private String nodeName(KubeProxyConfiguration settings) throws IOException {
+        Optional<String> override = settings.get(KubeProxySettings.HOSTNAME_OVERRIDE);
+        String given = override.isPresent() ? override.get() : Files.readString(HOSTNAME);
         String name = given.strip().toLowerCase(Locale.ROOT);
         if (!NODE_NAME.matcher(name).matches()) {
-            throw wrong("--hostname-override (or NODE_NAME) must be a node's name (letters, digits, '-' and '.'), not "
-                    + quoted(name));
+            throw wrong(settings.name(KubeProxySettings.HOSTNAME_OVERRIDE)
+                    + " must be a node's name (letters, digits, '-' and '.'), not " + quoted(name));
         }
         return name;
+    }
+
+    private List<Address> nodeIps(KubeProxyConfiguration settings) {
+        List<Address> addresses = new ArrayList<>();
+        for (String text : nodeIp) {
+            Address address = Address.parse(text.strip())
+                    .filter(it -> !it.isUnspecified())
+                    .filter(it -> addresses.stream().noneMatch(other -> other.isV4() == it.isV4()))
+                    .orElseThrow(() -> wrong("--node-ip must be this node's addresses, at most one of each family, not "
+                            + quoted(String.join(",", nodeIp))));
+            addresses.add(address);
+        }
+        settings.nodeIp()
+                .filter(it -> addresses.stream().noneMatch(other -> other.isV4() == it.isV4()))
+                .ifPresent(addresses::add);
+        return List.copyOf(addresses);
     }
 
     private Path cgroup2() throws IOException {
@@ -205,10 +323,13 @@ final class RunCommand implements Callable<Integer> {
         return value;
     }
 
-    private InetSocketAddress address(String flag, String text, int defaultPort) {
-        return HostPort.parse(text, defaultPort)
-                .orElseThrow(() -> wrong(flag + " must be an address and port, as 127.0.0.1:" + defaultPort
-                        + " or [::1]:" + defaultPort + ", not " + quoted(text)));
+    /** @return null if nothing is to be served */
+    private static @Nullable InetSocketAddress address(
+            KubeProxyConfiguration settings, KubeProxySetting<String> address, KubeProxySetting<Integer> portFlag) {
+        String text = settings.get(address)
+                .orElse(Objects.requireNonNull(address.use()).fallback());
+        int port = settings.get(portFlag).orElse(KubeProxySettings.usualPort(address));
+        return port == 0 ? null : HostPort.parse(text, port).orElse(null);
     }
 
     private static String quoted(String text) {

@@ -1,7 +1,11 @@
 package io.shunt.cli;
 
+import io.shunt.config.KubeProxySetting;
+import io.shunt.config.KubeProxySetting.Use;
 import java.lang.reflect.Field;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.Model.ArgSpec;
@@ -15,34 +19,51 @@ final class Settings implements IDefaultValueProvider {
         this.environment = environment;
     }
 
-    static @Nullable Setting of(ArgSpec argument) {
+    private static @Nullable Setting annotation(ArgSpec argument) {
         return argument.userObject() instanceof Field field ? field.getAnnotation(Setting.class) : null;
+    }
+
+    private static @Nullable Use use(ArgSpec argument) {
+        return argument.userObject() instanceof KubeProxySetting<?> setting ? setting.use() : null;
+    }
+
+    /** The variable that is read if an option is not given; "" if none. */
+    static String environment(ArgSpec argument) {
+        Setting setting = annotation(argument);
+        Use use = use(argument);
+        return setting != null ? setting.environment() : use != null ? use.environment() : "";
+    }
+
+    /** What holds if an option is not given, as it would be given; "" if nothing does, or only words can say it. */
+    static String literal(OptionSpec option) {
+        Use use = use(option);
+        String literal = use != null ? use.fallback() : option.defaultValue();
+        return literal == null ? "" : literal;
     }
 
     /** What holds if an option is not given, in words; "" if nothing does. */
     static String fallback(OptionSpec option) {
-        Setting setting = of(option);
-        if (setting != null && !setting.otherwise().isEmpty()) {
-            return setting.otherwise();
-        }
-        String literal = option.defaultValue();
-        return literal == null ? "" : literal;
+        Setting setting = annotation(option);
+        Use use = use(option);
+        String words = setting != null ? setting.otherwise() : use != null ? use.otherwise() : "";
+        return words.isEmpty() ? literal(option) : words;
     }
 
     /** What the help says of an option beside its description; "" if there is nothing to say. */
     static String remark(OptionSpec option) {
         String fallback = fallback(option);
-        Setting setting = of(option);
-        String remark = fallback.isEmpty() ? "" : "Default: " + fallback + ".";
-        if (setting == null) {
-            return remark;
-        }
-        return (remark.isEmpty() ? "" : remark + " ") + "Environment: " + setting.environment() + ".";
+        String environment = environment(option);
+        return Stream.of(
+                        fallback.isEmpty() ? "" : "Default: " + fallback + ".",
+                        environment.isEmpty() ? "" : "Environment: " + environment + ".")
+                .filter(sentence -> !sentence.isEmpty())
+                .collect(Collectors.joining(" "));
     }
 
+    /** kube-proxy's flags come to their values in {@link KubeProxyFlags}, where a file counts more than a variable. */
     @Override
     public @Nullable String defaultValue(ArgSpec argument) {
-        Setting setting = of(argument);
+        Setting setting = annotation(argument);
         String value = setting == null ? null : environment.get(setting.environment());
         return value == null || value.isBlank() ? null : value;
     }

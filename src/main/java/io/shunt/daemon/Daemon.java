@@ -1,8 +1,16 @@
 package io.shunt.daemon;
 
-import io.shunt.api.HostPort;
 import io.shunt.api.HttpFaces;
+import io.shunt.config.ConfigFile;
+import io.shunt.config.ConfigFileWatch;
+import io.shunt.net.HostPort;
 import io.shunt.source.Source;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.Banner;
@@ -14,6 +22,11 @@ import org.springframework.context.ConfigurableApplicationContext;
 public final class Daemon {
     private static final Logger log = LoggerFactory.getLogger(Daemon.class);
 
+    private static final Duration CONFIG_FILE_PERIOD = Duration.ofSeconds(1);
+    private static final Path OOM_SCORE_ADJ = Path.of("/proc/self/oom_score_adj");
+    /** klog's level from which on each step is told. */
+    private static final int VERBOSE = 4;
+
     private Daemon() {}
 
     /**
@@ -24,17 +37,52 @@ public final class Daemon {
      */
     public static int run(RunOptions options) {
         ConfigurableApplicationContext context = open(options);
+        tell(options);
+        adjustOomScore(options);
         ControlThread control = context.getBean(ControlThread.class);
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, control), "shunt-stop"));
+        CompletableFuture<Integer> exitCode = new CompletableFuture<>();
+        control.ended().thenAccept(asTold -> exitCode.complete(asTold ? 0 : 1));
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, exitCode), "shunt-stop"));
         control.start();
         context.getBean(Source.class).start(context.getBean(Inbox.class));
+        watch(options, exitCode);
         HttpFaces faces = context.getBean(HttpFaces.class);
         log.info(
                 "shunt runs: source {}, health at {}, metrics at {}",
                 options.source(),
-                HostPort.format(faces.healthzAddress()),
-                HostPort.format(faces.metricsAddress()));
-        return control.ended().join() ? 0 : 1;
+                faces.healthzAddress().map(HostPort::format).orElse("none"),
+                faces.metricsAddress().map(HostPort::format).orElse("none"));
+        return exitCode.join();
+    }
+
+    private static void tell(RunOptions options) {
+        if (options.config() != null) {
+            log.info("configured by {}", options.config().path());
+        }
+        if (!options.remark().isEmpty()) {
+            log.warn("of the configuration, {}", options.remark());
+        }
+    }
+
+    private static void adjustOomScore(RunOptions options) {
+        if (options.oomScoreAdj() != null) {
+            try {
+                Files.writeString(OOM_SCORE_ADJ, options.oomScoreAdj().toString());
+            } catch (IOException e) {
+                log.warn("the OOM score stays as it is: {}; to lower it takes CAP_SYS_RESOURCE", e.getMessage());
+            }
+        }
+    }
+
+    /** What a file says counts from the start; whoever starts the daemon starts it again. */
+    private static void watch(RunOptions options, CompletableFuture<Integer> exitCode) {
+        ConfigFile file = options.config();
+        if (file != null) {
+            Thread.ofVirtual().name("config-watch").start(new ConfigFileWatch(file, CONFIG_FILE_PERIOD, () -> {
+                log.info("{} says something else now: ending, to be started with it", file.path());
+                exitCode.complete(1);
+            }));
+        }
     }
 
     private static ConfigurableApplicationContext open(RunOptions options) {
@@ -43,6 +91,9 @@ public final class Daemon {
         application.setBannerMode(Banner.Mode.OFF);
         application.setLogStartupInfo(false);
         application.setRegisterShutdownHook(false);
+        if (options.verbosity() >= VERBOSE) {
+            application.setDefaultProperties(Map.of("logging.level.io.shunt", "debug"));
+        }
         application.addInitializers(context -> context.getBeanFactory().registerSingleton("runOptions", options));
         try {
             return application.run();
@@ -62,10 +113,10 @@ public final class Daemon {
     }
 
     /** A signal is how a daemon ends in good order, so its exit code is not the signal's. */
-    private static void stop(ConfigurableApplicationContext context, ControlThread control) {
-        boolean failed = !control.ended().getNow(true);
+    private static void stop(ConfigurableApplicationContext context, CompletableFuture<Integer> exitCode) {
+        int code = exitCode.getNow(0);
         log.info("stopping; traffic goes on as it is programmed");
         context.close();
-        Runtime.getRuntime().halt(failed ? 1 : 0);
+        Runtime.getRuntime().halt(code);
     }
 }

@@ -61,7 +61,8 @@ class DaemonConfiguration {
     @Bean
     Source source(RunOptions options) {
         try {
-            return Sources.of(options.source(), new SourceOptions(options.nodeName(), options.kubeconfig(), null));
+            return Sources.of(
+                    options.source(), new SourceOptions(options.nodeName(), options.kubeconfig(), options.apiServer()));
         } catch (SourceConfigurationException e) {
             throw StartupException.configuration(String.valueOf(e.getMessage()));
         }

@@ -1,47 +1,100 @@
 package io.shunt.daemon;
 
-import io.shunt.api.HostPort;
+import io.shunt.config.ConfigFile;
+import io.shunt.config.GoDuration;
+import io.shunt.net.Address;
+import io.shunt.net.HostPort;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What `shunt run` was asked to do.
  *
  * @param source {@code kubernetes} or {@code file:DIR}
+ * @param config the file that much of this was read from, null if there is none; the daemon ends when it says
+ *     something else
  * @param kubeconfig null: in-cluster configuration
+ * @param apiServer the API server's URL instead of the one that the kubeconfig or the pod names, null: that one
  * @param nodeName this node's name, as its Node object is called
+ * @param nodeIps this node's addresses instead of those that its Node object names, at most one of each family; of a
+ *     family that is not here, that one
  * @param cgroupRoot the cgroup2 directory whose sockets are translated
  * @param bpfRoot a directory on a bpffs, where links and maps are pinned; made if missing
  * @param maxServices how many virtual services (Service ports, counted for each family) the maps hold
  * @param maxBackends how many backends the maps hold, all services together
+ * @param nodePortAddresses which of this node's addresses take NodePorts: CIDRs, bits beyond their prefix may be set; or
+ *     {@code primary} alone, those that the Node object names; empty, all. A family of which no CIDR is here takes them
+ *     on all
+ * @param localhostNodePorts whether NodePorts are reached at 127.0.0.1 too
+ * @param hostNamespaceOnly whether only sockets of the host's network namespace are translated
+ * @param endStaleTcp whether TCP connections to backends that are gone are ended
+ * @param syncPeriod a change that has waited twice as long makes the daemon unhealthy
+ * @param healthzBindAddress null: not served
+ * @param metricsBindAddress null: not served
+ * @param oomScoreAdj -1000 to 1000, null: as it is
+ * @param verbosity klog's level: 0 or more, 4 tells of every step
+ * @param remark what was given and does not count, in one line; "" if all does
  */
 public record RunOptions(
         String source,
+        @Nullable ConfigFile config,
         @Nullable Path kubeconfig,
+        @Nullable String apiServer,
         String nodeName,
+        List<Address> nodeIps,
         Path cgroupRoot,
         Path bpfRoot,
         int maxServices,
         int maxBackends,
-        InetSocketAddress healthzBindAddress,
-        InetSocketAddress metricsBindAddress) {
-    /** The flags that give these options, with their values, in the order of `shunt run --help`. */
+        List<String> nodePortAddresses,
+        boolean localhostNodePorts,
+        boolean hostNamespaceOnly,
+        boolean endStaleTcp,
+        Duration syncPeriod,
+        @Nullable InetSocketAddress healthzBindAddress,
+        @Nullable InetSocketAddress metricsBindAddress,
+        @Nullable Integer oomScoreAdj,
+        int verbosity,
+        String remark) {
+    /** The flags that give these options without a configuration file, with their values. */
     public Map<String, String> flags() {
         Map<String, String> flags = new LinkedHashMap<>();
         flags.put("source", source);
         if (kubeconfig != null) {
             flags.put("kubeconfig", kubeconfig.toString());
         }
+        if (apiServer != null) {
+            flags.put("master", apiServer);
+        }
         flags.put("hostname-override", nodeName);
+        if (!nodeIps.isEmpty()) {
+            flags.put("node-ip", nodeIps.stream().map(Address::toString).collect(Collectors.joining(",")));
+        }
         flags.put("cgroup-root", cgroupRoot.toString());
         flags.put("bpf-root", bpfRoot.toString());
         flags.put("max-services", Integer.toString(maxServices));
         flags.put("max-backends", Integer.toString(maxBackends));
-        flags.put("healthz-bind-address", HostPort.format(healthzBindAddress));
-        flags.put("metrics-bind-address", HostPort.format(metricsBindAddress));
+        flags.put("nodeport-addresses", String.join(",", nodePortAddresses));
+        flags.put("iptables-localhost-nodeports", Boolean.toString(localhostNodePorts));
+        flags.put("socket-host-namespace-only", Boolean.toString(hostNamespaceOnly));
+        flags.put("end-stale-tcp", Boolean.toString(endStaleTcp));
+        flags.put("iptables-sync-period", GoDuration.format(syncPeriod));
+        flags.put("healthz-bind-address", address(healthzBindAddress));
+        flags.put("metrics-bind-address", address(metricsBindAddress));
+        if (oomScoreAdj != null) {
+            flags.put("oom-score-adj", oomScoreAdj.toString());
+        }
+        flags.put("v", Integer.toString(verbosity));
         return flags;
+    }
+
+    private static String address(@Nullable InetSocketAddress address) {
+        return address == null ? "" : HostPort.format(address);
     }
 }

@@ -406,6 +406,16 @@ public final class Installation implements AutoCloseable {
     }
 
     /**
+     * Makes a bpf root ready, mounting a bpffs at its usual place if there is none: all of {@link #open} that may need
+     * CAP_SYS_ADMIN.
+     *
+     * @throws InstallationException if it cannot be made, or a daemon runs there
+     */
+    public static void prepare(Path bpfRoot) {
+        BpfRoot.open(bpfRoot).close();
+    }
+
+    /**
      * Detaches the programs and removes all pins of a bpf root, which ends translation.
      *
      * @return what was removed, one line each; empty if there was nothing

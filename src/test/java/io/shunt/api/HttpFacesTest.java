@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.shunt.metrics.Metrics;
 import io.shunt.metrics.Scrape;
+import io.shunt.net.HostPort;
 import io.shunt.net.IpFamily;
 import io.shunt.snapshot.FixedSnapshots;
 import io.shunt.snapshot.Health;
@@ -68,11 +69,11 @@ class HttpFacesTest {
     }
 
     private HttpResponse<String> health(String path) throws Exception {
-        return send("GET", faces.healthzAddress(), path);
+        return send("GET", faces.healthzAddress().orElseThrow(), path);
     }
 
     private HttpResponse<String> metrics(String path) throws Exception {
-        return send("GET", faces.metricsAddress(), path);
+        return send("GET", faces.metricsAddress().orElseThrow(), path);
     }
 
     @Test
@@ -218,7 +219,7 @@ class HttpFacesTest {
 
     @Test
     void head_hasTheHeadersAndNoBody() throws Exception {
-        HttpResponse<String> answer = send("HEAD", faces.metricsAddress(), "/api/v1/status");
+        HttpResponse<String> answer = send("HEAD", faces.metricsAddress().orElseThrow(), "/api/v1/status");
         assertThat(answer.statusCode()).isEqualTo(200);
         assertThat(answer.headers().firstValue("Content-Type")).contains("application/json");
         assertThat(answer.body()).isEmpty();
@@ -227,7 +228,7 @@ class HttpFacesTest {
     @ParameterizedTest
     @ValueSource(strings = {"POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
     void otherMethods_areNotAllowed(String method) throws Exception {
-        HttpResponse<String> answer = send(method, faces.metricsAddress(), "/api/v1/status");
+        HttpResponse<String> answer = send(method, faces.metricsAddress().orElseThrow(), "/api/v1/status");
         assertThat(answer.statusCode()).isEqualTo(405);
         assertThat(answer.headers().firstValue("Allow")).contains("GET, HEAD");
     }
@@ -259,7 +260,7 @@ class HttpFacesTest {
             for (int i = 0; i < 50; i++) {
                 Socket socket = new Socket();
                 socket.setReceiveBufferSize(1024);
-                socket.connect(faces.metricsAddress());
+                socket.connect(faces.metricsAddress().orElseThrow());
                 // A third says nothing, a third stops half-way, a third asks for much and never reads it.
                 String request =
                         i % 3 == 0 ? "" : i % 3 == 1 ? "GET /metr" : "GET /api/v1/services HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -282,7 +283,7 @@ class HttpFacesTest {
         for (String garbage :
                 List.of("\0\1\2\3\r\n\r\n", "GET\r\n\r\n", "GET * HTTP/1.1\r\n\r\n", "GET http://[ HTTP/1.1\r\n\r\n")) {
             try (Socket socket = new Socket()) {
-                socket.connect(faces.metricsAddress());
+                socket.connect(faces.metricsAddress().orElseThrow());
                 socket.getOutputStream().write(garbage.getBytes(StandardCharsets.US_ASCII));
                 socket.shutdownOutput();
                 try (InputStream in = socket.getInputStream()) {
@@ -330,7 +331,7 @@ class HttpFacesTest {
     void wildcardAddress_takesBothFamilies() throws Exception {
         InetSocketAddress wildcard = new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 0);
         try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, snapshots, metrics, Map.of())) {
-            int port = both.healthzAddress().getPort();
+            int port = both.healthzAddress().orElseThrow().getPort();
             for (InetSocketAddress loopback : List.of(ANY_V4, ANY_V6)) {
                 assertThat(send("GET", new InetSocketAddress(loopback.getAddress(), port), "/livez")
                                 .statusCode())
@@ -341,10 +342,18 @@ class HttpFacesTest {
 
     @Test
     void close_stopsListening() {
-        InetSocketAddress address = faces.metricsAddress();
+        InetSocketAddress address = faces.metricsAddress().orElseThrow();
         faces.close();
 
         assertThatThrownBy(() -> new Socket(address.getAddress(), address.getPort()).close())
                 .isInstanceOf(ConnectException.class);
+    }
+
+    @Test
+    void whatHasNoAddress_isNotServed() throws Exception {
+        try (HttpFaces none = HttpFaces.open(null, null, snapshots, metrics, Map.of())) {
+            assertThat(none.healthzAddress()).isEmpty();
+            assertThat(none.metricsAddress()).isEmpty();
+        }
     }
 }

@@ -3,11 +3,11 @@ package io.shunt.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.net.httpserver.HttpServer;
-import io.shunt.api.HostPort;
 import io.shunt.api.HttpFaces;
 import io.shunt.api.Json;
 import io.shunt.api.ServiceEntry;
 import io.shunt.metrics.Metrics;
+import io.shunt.net.HostPort;
 import io.shunt.snapshot.FixedSnapshots;
 import io.shunt.snapshot.Status;
 import java.io.IOException;
@@ -34,7 +34,8 @@ class ApiCommandsTest {
     @BeforeEach
     void open() throws IOException {
         faces = HttpFaces.open(ANY, ANY_V6, snapshots, new Metrics(), Map.of());
-        shell.environment.put("SHUNT_METRICS_ADDRESS", HostPort.format(faces.metricsAddress()));
+        shell.environment.put(
+                "SHUNT_METRICS_ADDRESS", HostPort.format(faces.metricsAddress().orElseThrow()));
     }
 
     @AfterEach
@@ -143,7 +144,7 @@ class ApiCommandsTest {
     @ParameterizedTest
     @ValueSource(strings = {"status", "service list"})
     void noDaemon_isSaidInOneLine_andExits1(String command) {
-        String where = HostPort.format(faces.metricsAddress());
+        String where = HostPort.format(faces.metricsAddress().orElseThrow());
         faces.close();
 
         assertThat(shell.run(command.split(" ", -1))).isEqualTo(1);

@@ -1,6 +1,9 @@
 package io.shunt.cli;
 
+import io.shunt.config.KubeProxySetting;
+import io.shunt.config.KubeProxySettings;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
@@ -19,9 +22,10 @@ final class ConfigurationDoc {
                 # Configuration
 
                 This page is made from the commands' own help; `make docs` writes it anew, and a test fails while it
-                differs. There is no configuration file: the daemon is told everything by flags or environment
-                variables. A flag wins over its variable, and an empty variable counts as not set. A value that is
-                wrong ends the command with exit code 2 and one line that says what to give.
+                differs. The daemon is told everything by flags, kube-proxy's configuration file or environment
+                variables. A flag wins over the file, the file over the variable, and an empty variable counts as not
+                set. A flag that is given twice counts as it was given last; a list grows. A value that is wrong ends
+                the command with exit code 2 and one line that says what to give.
 
                 """);
         doc.commands(shunt);
@@ -30,6 +34,9 @@ final class ConfigurationDoc {
 
     private void commands(CommandLine command) {
         section(command.getCommandSpec());
+        if (command.getCommandName().equals("run")) {
+            kubeProxy();
+        }
         command.getSubcommands().values().forEach(this::commands);
     }
 
@@ -43,8 +50,9 @@ final class ConfigurationDoc {
                     .append(description(parameter.description()));
             text.append("\n\n");
         }
-        List<OptionSpec> options =
-                command.options().stream().filter(option -> !option.usageHelp()).toList();
+        List<OptionSpec> options = command.options().stream()
+                .filter(option -> !option.usageHelp() && !option.hidden())
+                .toList();
         if (!options.isEmpty()) {
             text.append("| flag | environment | default | meaning |\n|---|---|---|---|\n");
             options.forEach(this::row);
@@ -58,13 +66,59 @@ final class ConfigurationDoc {
         }
     }
 
+    private void kubeProxy() {
+        List<KubeProxySetting<?>> settings = KubeProxySettings.all();
+        text.append("""
+                ### In kube-proxy's place
+
+                `shunt run` takes all flags of kube-proxy 1.36, and with `--config` the file that they are given in at
+                most sites: a KubeProxyConfiguration (`kubeproxy.config.k8s.io/v1alpha1`), in YAML or JSON. What kubeadm
+                wrote into the ConfigMap `kube-proxy` is taken as it is. Started by the name `kube-proxy`, the program
+                runs `shunt run`.
+
+                - **Beside `--config`** only `--hostname-override`, `--master`, the flags of logging, `--cleanup`,
+                  `--init-only` and `--write-config-to` count of kube-proxy's flags, as with kube-proxy. Shunt's own
+                  flags all count.
+                - **What is wrong** in the file ends the start: a value of the wrong type, an address, CIDR or duration
+                  that is none, another kind or version. The message names the file, the line and the field.
+                - **What has no meaning here** is accepted, and named in one line of the log unless it asks for nothing
+                  (empty, 0, false). So are fields that kube-proxy 1.36 does not know, and fields that stand there
+                  twice, of which the last counts.
+                - **When the file changes**, mounted ConfigMaps included, the daemon ends with exit code 1, to be
+                  started again; traffic goes on meanwhile. It looks every second and waits until two looks find the
+                  same. A file that says the same in other words changes nothing. Unlike with kube-proxy, one that is
+                  wrong or gone changes nothing either: the log says so, and what it said before stays in force.
+
+                | field | flag | meaning |
+                |---|---|---|
+                """);
+        settings.stream()
+                .filter(setting -> setting.use() != null && !setting.field().isEmpty())
+                .forEach(this::field);
+        text.append("\nWithout meaning here: ");
+        text.append(settings.stream()
+                .filter(setting -> setting.use() == null)
+                .map(setting -> setting.field().isEmpty() || setting.flag().isEmpty()
+                        ? "`" + setting + "`"
+                        : "`" + setting.field() + "` (`--" + setting.flag() + "`)")
+                .collect(Collectors.joining(", ", "", ".\n\n")));
+    }
+
+    private void field(KubeProxySetting<?> setting) {
+        text.append("| `").append(setting.field()).append("` | ");
+        text.append(setting.flag().isEmpty() ? "" : "`--" + setting.flag() + "`");
+        text.append(" | ")
+                .append(Objects.requireNonNull(setting.use()).description())
+                .append(" |\n");
+    }
+
     private void row(OptionSpec option) {
         String flag = String.join(", ", option.names());
-        Setting setting = Settings.of(option);
+        String environment = Settings.environment(option);
         String fallback = Settings.fallback(option);
-        boolean literal = fallback.equals(option.defaultValue());
+        boolean literal = !fallback.isEmpty() && fallback.equals(Settings.literal(option));
         text.append("| `").append(option.arity().max() == 0 ? flag : flag + "=" + option.paramLabel());
-        text.append("` | ").append(setting == null ? "" : "`" + setting.environment() + "`");
+        text.append("` | ").append(environment.isEmpty() ? "" : "`" + environment + "`");
         text.append(" | ").append(literal ? "`" + fallback + "`" : fallback);
         text.append(" | ").append(description(option.description())).append(" |\n");
     }

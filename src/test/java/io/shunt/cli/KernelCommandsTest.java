@@ -7,12 +7,14 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
 /** `shunt bpf dump` and `shunt cleanup`, with a made-up kernel. */
 class KernelCommandsTest {
     private final Shell shell = new Shell();
+    private @Nullable Path prepared;
 
     KernelCommandsTest() {
         shell.pinned = new PinnedState() {
@@ -27,6 +29,11 @@ class KernelCommandsTest {
                 return bpfRoot.endsWith("empty")
                         ? List.of()
                         : List.of("detached " + bpfRoot + "/connect4", "removed it");
+            }
+
+            @Override
+            public void prepare(Path bpfRoot) {
+                prepared = bpfRoot;
             }
         };
     }
@@ -72,5 +79,23 @@ class KernelCommandsTest {
     void cleanup_ofNothing_saysSo_andIsDone() {
         assertThat(shell.run("cleanup", "--bpf-root=/sys/fs/bpf/empty")).isZero();
         assertThat(shell.out()).isEqualTo("nothing of shunt is at /sys/fs/bpf/empty\n");
+    }
+
+    @Test
+    void runWithCleanup_doesWhatCleanupDoes() {
+        assertThat(shell.run("run", "--cleanup", "--bpf-root=/sys/fs/bpf/mine"))
+                .as(shell.err())
+                .isZero();
+        assertThat(shell.out()).isEqualTo("detached /sys/fs/bpf/mine/connect4\nremoved it\n");
+        assertThat(shell.ran).isNull();
+    }
+
+    @Test
+    void runWithInitOnly_makesTheBpfRootReady_andEnds() {
+        assertThat(shell.run("run", "--init-only=true", "--bpf-root=/sys/fs/bpf/mine"))
+                .as(shell.err())
+                .isZero();
+        assertThat(prepared).isEqualTo(Path.of("/sys/fs/bpf/mine"));
+        assertThat(shell.ran).isNull();
     }
 }

@@ -4,11 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.daemon.RunOptions;
 import io.shunt.daemon.StartupException;
+import io.shunt.net.Address;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -47,15 +49,26 @@ class RunCommandTest {
                 .isEqualTo(new RunOptions(
                         "kubernetes",
                         null,
+                        null,
+                        null,
                         Files.readString(Path.of("/proc/sys/kernel/hostname"))
                                 .strip()
                                 .toLowerCase(Locale.ROOT),
+                        List.of(),
                         cgroup,
                         Path.of("/sys/fs/bpf/shunt"),
                         65536,
                         262144,
+                        List.of(),
+                        true,
+                        false,
+                        false,
+                        Duration.ofSeconds(30),
                         new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 10256),
-                        new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 10249)));
+                        new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 10249),
+                        null,
+                        0,
+                        ""));
     }
 
     @Test
@@ -71,20 +84,41 @@ class RunCommandTest {
                 "--max-backends",
                 "2000",
                 "--healthz-bind-address=[::]:1",
-                "--metrics-bind-address=[::1]:2");
+                "--metrics-bind-address=[::1]:2",
+                "--master=https://10.0.0.1:6443",
+                "--node-ip=192.0.2.1,fd00::1",
+                "--nodeport-addresses=10.0.0.0/8",
+                "--nodeport-addresses=192.0.2.1/32,fd00::/8",
+                "--iptables-localhost-nodeports=false",
+                "--socket-host-namespace-only",
+                "--end-stale-tcp=true",
+                "--iptables-sync-period=1m",
+                "--oom-score-adj=-999",
+                "-v=4");
 
         assertThat(exitCode).as(shell.err()).isZero();
         assertThat(ran())
                 .isEqualTo(new RunOptions(
                         "kubernetes",
+                        null,
                         kubeconfig,
+                        "https://10.0.0.1:6443",
                         "worker-1.example",
+                        List.of(Address.of("192.0.2.1"), Address.of("fd00::1")),
                         cgroup,
                         Path.of("/sys/fs/bpf/mine"),
                         1000,
                         2000,
+                        List.of("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"),
+                        false,
+                        true,
+                        true,
+                        Duration.ofMinutes(1),
                         new InetSocketAddress(InetAddress.ofLiteral("::"), 1),
-                        new InetSocketAddress(InetAddress.ofLiteral("::1"), 2)));
+                        new InetSocketAddress(InetAddress.ofLiteral("::1"), 2),
+                        -999,
+                        4,
+                        ""));
     }
 
     @Test
@@ -139,6 +173,26 @@ class RunCommandTest {
                         + " 127.0.0.1:10256 or [::1]:10256, not \"localhost:1\"",
                 "--metrics-bind-address=1.2.3.4:99999 | --metrics-bind-address must be an address and port, as"
                         + " 127.0.0.1:10249 or [::1]:10249, not \"1.2.3.4:99999\"",
+                "--node-ip=10.0.0.1,10.0.0.2 | --node-ip must be this node's addresses, at most one of each family, not"
+                        + " \"10.0.0.1,10.0.0.2\"",
+                "--node-ip=node | --node-ip must be this node's addresses, at most one of each family, not \"node\"",
+                "--nodeport-addresses=10.0.0.0/8,primary | --nodeport-addresses must be a CIDR, as 10.0.0.0/8 or"
+                        + " fd00::/8, not \"primary\"",
+                "--iptables-sync-period=30 | --iptables-sync-period must be a duration above 0, as 30s or 1m, not \"30\"",
+                "--iptables-sync-period=0 | --iptables-sync-period must be a duration above 0, as 30s or 1m, not \"0\"",
+                "--iptables-min-sync-period=1m | --iptables-min-sync-period must not be longer than the sync period, 30s,"
+                        + " but is 1m0s",
+                "--masquerade-all=maybe | --masquerade-all must be true or false, not \"maybe\"",
+                "--proxy-mode=userspace | --proxy-mode must be iptables, ipvs or nftables, not \"userspace\"",
+                "--oom-score-adj=1001 | --oom-score-adj must be a whole number from -1000 to 1000, not \"1001\"",
+                "--bind-address=node | --bind-address must be an IP address, not \"node\"",
+                "--cluster-cidr=10.0.0.0 | --cluster-cidr must be a CIDR, or one of each family as"
+                        + " 10.244.0.0/16,fd00:10:244::/56, not \"10.0.0.0\"",
+                "--detect-local-mode=BridgeInterface | --detect-local-mode is BridgeInterface, which needs"
+                        + " detectLocal.bridgeInterface: give it",
+                "--feature-gates=A | --feature-gates must be NAME=true or NAME=false, not \"A\"",
+                "-v=loud | --v must be a whole number of 0 or more, not \"loud\"",
+                "--config=/nowhere | --config /nowhere is not a file that can be read: give one",
                 "--metrics-bind-address=0.0.0.0:10256 | --healthz-bind-address and --metrics-bind-address are both"
                         + " 0.0.0.0:10256: give two ports",
             })
@@ -204,6 +258,197 @@ class RunCommandTest {
                 .contains("Default: 0.0.0.0:10256.")
                 .contains("Default: 127.0.0.1:10249.")
                 .contains("Exit codes: 0 stopped", "Examples: shunt run");
+    }
+
+    @Test
+    void aFlagGivenTwice_countsAsGivenLast() {
+        assertThat(shell.run(
+                        "run",
+                        "--max-services=1",
+                        "--max-services=2",
+                        "--v=1",
+                        "-v",
+                        "3",
+                        "--kubeconfig=/nowhere",
+                        "--kubeconfig=" + kubeconfig))
+                .as(shell.err())
+                .isZero();
+        assertThat(ran().maxServices()).isEqualTo(2);
+        assertThat(ran().verbosity()).isEqualTo(3);
+        assertThat(ran().kubeconfig()).isEqualTo(kubeconfig);
+        assertThat(shell.err()).isEmpty();
+    }
+
+    @Test
+    void bindAddress_isTheNodesAddress_whereNodeIpSaysNothing() {
+        assertThat(shell.run("run", "--bind-address=0.0.0.0")).isZero();
+        assertThat(ran().nodeIps()).isEmpty();
+        assertThat(shell.run("run", "--bind-address=fd00::1", "--node-ip=10.0.0.1"))
+                .isZero();
+        assertThat(ran().nodeIps()).containsExactly(Address.of("10.0.0.1"), Address.of("fd00::1"));
+        assertThat(shell.run("run", "--bind-address=10.0.0.2", "--node-ip=10.0.0.1"))
+                .isZero();
+        assertThat(ran().nodeIps()).containsExactly(Address.of("10.0.0.1"));
+    }
+
+    @Test
+    void anEmptyAddressOrPortZero_servesNothing() {
+        assertThat(shell.run("run", "--healthz-bind-address=", "--metrics-port=0"))
+                .as(shell.err())
+                .isZero();
+        assertThat(ran().healthzBindAddress()).isNull();
+        assertThat(ran().metricsBindAddress()).isNull();
+
+        assertThat(shell.run("run", "--healthz-bind-address=192.0.2.1", "--healthz-port=9", "--metrics-port=9"))
+                .isZero();
+        assertThat(ran().healthzBindAddress()).isEqualTo(new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 9));
+        assertThat(ran().metricsBindAddress().getPort()).isEqualTo(10249);
+    }
+
+    /** What GCE's configure-helper.sh starts kube-proxy with, and flags of every other kind. */
+    @Test
+    void kubeProxysCommandLine_isTaken_andWhatHasNoMeaningIsNamed() {
+        int exitCode = shell.run(
+                "run",
+                "--kubeconfig=" + kubeconfig,
+                "--cluster-cidr=10.64.0.0/14",
+                "--oom-score-adj=-998",
+                "--v=2",
+                "--feature-gates=ExperimentalCriticalPodAnnotation=true",
+                "--iptables-sync-period=1m",
+                "--iptables-min-sync-period=10s",
+                "--ipvs-sync-period=1m",
+                "--ipvs-min-sync-period=10s",
+                "--detect-local-mode=NodeCIDR",
+                "--proxy-mode=nftables",
+                "--conntrack-tcp-be-liberal",
+                "--conntrack-max-per-core=0",
+                "--masquerade-all=false",
+                "--kube-api-qps=5",
+                "--config-sync-period=15m",
+                "--profiling",
+                "--logging-format=json",
+                "--vmodule=proxier=4",
+                "--log-json-split-stream",
+                "--logtostderr=true",
+                "--log_dir=/var/log/a_b",
+                "--kube_api_content_type",
+                "application/json",
+                "--ipvs-exclude-cidrs=10.0.0.0/8,fd00::/8",
+                "--cleanup=false",
+                "--init-only=false");
+
+        assertThat(exitCode).as(shell.err()).isZero();
+        assertThat(ran().syncPeriod()).isEqualTo(Duration.ofMinutes(1));
+        assertThat(ran().nodePortAddresses()).containsExactly("primary");
+        assertThat(ran().localhostNodePorts()).isFalse();
+        assertThat(ran().oomScoreAdj()).isEqualTo(-998);
+        assertThat(ran().verbosity()).isEqualTo(2);
+        assertThat(ran().remark())
+                .startsWith("without meaning here: ")
+                .doesNotContain(";", "--conntrack-max-per-core", "--masquerade-all", "--v,", "--proxy-mode");
+        assertThat(ran().remark().substring("without meaning here: ".length()).split(", "))
+                .containsExactlyInAnyOrder(
+                        "--cluster-cidr",
+                        "--feature-gates",
+                        "--iptables-min-sync-period",
+                        "--ipvs-min-sync-period",
+                        "--detect-local-mode",
+                        "--conntrack-tcp-be-liberal",
+                        "--kube-api-qps",
+                        "--config-sync-period",
+                        "--profiling",
+                        "--logging-format",
+                        "--vmodule",
+                        "--log-json-split-stream",
+                        "--logtostderr",
+                        "--log-dir",
+                        "--kube-api-content-type",
+                        "--ipvs-exclude-cidrs");
+    }
+
+    private Path config(String fields) throws IOException {
+        return Files.writeString(
+                directory.resolve("config.conf"),
+                "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n" + fields);
+    }
+
+    @Test
+    void besideAConfigurationFile_fewOfKubeProxysFlagsCount() throws IOException {
+        Path config = config("""
+                clientConnection: {kubeconfig: %s}
+                hostnameOverride: from-file
+                metricsBindAddress: 127.0.0.1:9
+                clusterCIDR: 10.244.0.0/16
+                logging: {verbosity: 1}
+                color: blue
+                """.formatted(kubeconfig));
+        shell.environment.put("NODE_NAME", "from-environment");
+        shell.environment.put("SHUNT_METRICS_BIND_ADDRESS", "127.0.0.1:8");
+        shell.environment.put("SHUNT_HEALTHZ_BIND_ADDRESS", "127.0.0.1:7");
+
+        assertThat(shell.run("run", "--config=" + config)).as(shell.err()).isZero();
+        assertThat(ran().nodeName()).isEqualTo("from-file");
+        assertThat(ran().verbosity()).isEqualTo(1);
+
+        int exitCode = shell.run(
+                "run",
+                "--config=" + config,
+                "--hostname-override=from-flag",
+                "--master=https://10.0.0.1",
+                "-v=5",
+                "--max-services=7",
+                "--metrics-bind-address=nonsense",
+                "--proxy-mode=ipvs");
+        assertThat(exitCode).as(shell.err()).isZero();
+        assertThat(ran().config()).isNotNull();
+        assertThat(ran().kubeconfig()).isEqualTo(kubeconfig);
+        assertThat(ran().apiServer()).isEqualTo("https://10.0.0.1");
+        assertThat(ran().nodeName()).isEqualTo("from-flag");
+        assertThat(ran().verbosity()).isEqualTo(5);
+        assertThat(ran().maxServices()).isEqualTo(7);
+        assertThat(ran().metricsBindAddress().getPort()).isEqualTo(9);
+        assertThat(ran().healthzBindAddress().getPort()).isEqualTo(7);
+        assertThat(ran().localhostNodePorts()).isTrue();
+        assertThat(ran().remark())
+                .isEqualTo("without meaning here: clusterCIDR; not read beside --config: --metrics-bind-address,"
+                        + " --proxy-mode; unknown: color");
+    }
+
+    @Test
+    void whatIsWrongInAConfigurationFile_isNamedWithFileAndField() throws IOException {
+        Path config = config("mode: userspace\n");
+        assertThat(shell.run("run", "--config=" + config)).isEqualTo(2);
+        assertThat(shell.err())
+                .isEqualTo("shunt run: --config " + config
+                        + ": line 3: mode must be iptables, ipvs or nftables, not \"userspace\"\n");
+
+        config("hostnameOverride: a_b\n");
+        assertThat(shell.run("run", "--config=" + config)).isEqualTo(2);
+        assertThat(shell.err())
+                .isEqualTo("shunt run: --config " + config
+                        + ": hostnameOverride must be a node's name (letters, digits, '-' and '.'), not \"a_b\"\n");
+
+        config("clientConnection: {kubeconfig: /nowhere}\n");
+        assertThat(shell.run("run", "--config=" + config)).isEqualTo(2);
+        assertThat(shell.err())
+                .startsWith("shunt run: --config " + config
+                        + ": clientConnection.kubeconfig /nowhere is not a file that can be read");
+        assertThat(shell.ran).isNull();
+    }
+
+    @Test
+    void writeConfigTo_writesWhatIsInForce_andEnds() throws IOException {
+        Path written = directory.resolve("written.yaml");
+        assertThat(shell.run("run", "--write-config-to=" + written, "--proxy-mode=ipvs", "--ipvs-sync-period=7s"))
+                .as(shell.err())
+                .isZero();
+        assertThat(shell.ran).isNull();
+        assertThat(written).content().contains("mode: \"ipvs\"", "syncPeriod: \"7s\"", "healthzBindAddress:");
+
+        assertThat(shell.run("run", "--config=" + written)).as(shell.err()).isZero();
+        assertThat(ran().syncPeriod()).isEqualTo(Duration.ofSeconds(7));
+        assertThat(ran().remark()).isEmpty();
     }
 
     @Test

@@ -49,5 +49,8 @@ final class Shell {
         public List<String> cleanup(Path bpfRoot) {
             return List.of();
         }
+
+        @Override
+        public void prepare(Path bpfRoot) {}
     }
 }

@@ -1,4 +1,4 @@
-package io.shunt.api;
+package io.shunt.net;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

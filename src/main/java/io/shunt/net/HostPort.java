@@ -1,6 +1,5 @@
-package io.shunt.api;
+package io.shunt.net;
 
-import io.shunt.net.Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.Optional;
