@@ -24,7 +24,7 @@
  * collection, which the daemon asks for when it pays, the heap gives back at once what it does not need.
  */
 static const char *const defaults[] = {
-	"-XX:+UseSerialGC", "-Xms24m", "-Xmn12m", "-Xmx256m",
+	"-XX:+UseSerialGC", "-Xms24m", "-Xmn10m", "-Xmx256m",
 	"-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:-ShrinkHeapInSteps",
 	"-XX:MaxTenuringThreshold=1",
 	"-XX:TieredStopAtLevel=1",
