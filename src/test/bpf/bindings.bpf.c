@@ -3,6 +3,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+struct seq_file;
 typedef __u16 port_t;
 
 struct key {
@@ -105,6 +106,27 @@ int allow(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect4")
 int refuse(struct bpf_sock_addr *ctx)
 {
+	return 0;
+}
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
+} __attribute__((preserve_access_index));
+
+/* Writes each word of an array that is not 0. */
+SEC("iter/bpf_map_elem")
+int say(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 *word = ctx->value;
+
+	if (word && *word)
+		bpf_seq_write(ctx->meta->seq, word, sizeof(*word));
 	return 0;
 }
 

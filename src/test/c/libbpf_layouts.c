@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,6 +37,13 @@ int main(void)
 	MEMBER(bpf_map_create_opts, sz);
 	MEMBER(bpf_map_create_opts, inner_map_fd);
 	MEMBER(bpf_map_create_opts, map_flags);
+
+	STRUCT(bpf_link_create_opts);
+	MEMBER(bpf_link_create_opts, sz);
+	MEMBER(bpf_link_create_opts, flags);
+	MEMBER(bpf_link_create_opts, iter_info);
+	MEMBER(bpf_link_create_opts, iter_info_len);
+	MEMBER(bpf_link_create_opts, target_btf_id);
 
 	STRUCT(bpf_test_run_opts);
 	MEMBER(bpf_test_run_opts, sz);
@@ -140,7 +148,9 @@ int main(void)
 	CONSTANT(BTF_KIND_STRUCT);
 	CONSTANT(BPF_FS_MAGIC);
 	CONSTANT(CGROUP2_SUPER_MAGIC);
+	CONSTANT(NSFS_MAGIC);
 	CONSTANT(O_CLOEXEC);
+	CONSTANT(CLONE_NEWNET);
 	CONSTANT(LOCK_EX);
 	CONSTANT(LOCK_NB);
 	CONSTANT(EWOULDBLOCK);

@@ -2,19 +2,27 @@ package io.shunt.libbpf;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 
 /**
- * The attachment of a program to a cgroup or a device. Belongs to whoever made or opened it: closing the last
+ * The attachment of a program to a cgroup, to a device, or to what it iterates over. Belongs to whoever made or opened it: closing the last
  * descriptor of a link that is not pinned detaches it; a pinned link outlives the process.
  */
 public final class BpfLink extends KernelObject {
     private final String name;
+
+    /** As much as an iterator's program may have written at any one time. */
+    private static final int ITERATOR_BYTES = 32 * 1024;
 
     private BpfLink(String name, int fd) {
         super("link", fd);
@@ -37,10 +45,31 @@ public final class BpfLink extends KernelObject {
      * @throws BpfException EINVAL if the kernel does not know the attach type, or the program is of another
      */
     public static BpfLink create(BpfProgram program, int target, AttachType type) {
+        return create(program, target, type, MemorySegment.NULL);
+    }
+
+    /** Attaches an iterator to what its section names, such as "iter/udp"; {@link #iterate} runs it. */
+    public static BpfLink iterator(BpfProgram program) {
+        return create(program, 0, AttachType.TRACE_ITER, MemorySegment.NULL);
+    }
+
+    /** Attaches an iterator over a map, of a section such as "iter/bpf_map_elem". The link keeps the map alive. */
+    public static BpfLink iterator(BpfProgram program, BpfMap map) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment what = arena.allocateFrom(JAVA_INT, map.fd());
+            MemorySegment options = arena.allocate(Create.OPTIONS);
+            options.set(JAVA_LONG, 0, Create.OPTIONS.byteSize());
+            options.set(ADDRESS, Create.ITERATOR, what);
+            options.set(JAVA_INT, Create.ITERATOR_LENGTH, (int) what.byteSize());
+            return create(program, 0, AttachType.TRACE_ITER, options);
+        }
+    }
+
+    private static BpfLink create(BpfProgram program, int target, AttachType type, MemorySegment options) {
         String name = program.name() + " at " + type;
         int fd;
         try {
-            fd = (int) Create.CALL.invokeExact(program.fd(), target, type.number(), MemorySegment.NULL);
+            fd = (int) Create.CALL.invokeExact(program.fd(), target, type.number(), options);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -80,13 +109,64 @@ public final class BpfLink extends KernelObject {
         }
     }
 
+    /**
+     * Runs an iterator once over everything. An iterator of sockets sees those of the calling thread's network namespace.
+     *
+     * @param output takes what the program writes, piece by piece, in segments that are only good until it returns
+     */
+    public void iterate(Consumer<MemorySegment> output) {
+        try (Arena arena = Arena.ofConfined();
+                Fd iterator = start()) {
+            MemorySegment buffer = arena.allocate(ITERATOR_BYTES, Long.BYTES);
+            for (long size = read(iterator, buffer); size > 0; size = read(iterator, buffer)) {
+                output.accept(buffer.asSlice(0, size));
+            }
+        }
+    }
+
+    private Fd start() {
+        try {
+            return new Fd(
+                    BpfException.check((int) Iterate.CALL.invokeExact(fd()), "bpf_iter_create", this), toString());
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    private static long read(Fd iterator, MemorySegment buffer) {
+        while (true) {
+            try {
+                return Syscalls.read(iterator, buffer);
+            } catch (BpfException e) {
+                // A million objects were visited and none said anything: on it goes.
+                if (!e.errno().equals(Errno.EAGAIN)) {
+                    throw e;
+                }
+            }
+        }
+    }
+
     public LinkInfo info() {
         try (Arena arena = Arena.ofConfined()) {
             return LinkInfo.from(info(LinkInfo.LAYOUT, arena));
         }
     }
 
-    private static final class Create {
+    static final class Create {
+        /** The beginning of struct bpf_link_create_opts, which may end anywhere. */
+        static final StructLayout OPTIONS = MemoryLayout.structLayout(
+                        JAVA_LONG.withName("sz"),
+                        JAVA_INT.withName("flags"),
+                        MemoryLayout.paddingLayout(4),
+                        ADDRESS.withName("iter_info"),
+                        JAVA_INT.withName("iter_info_len"),
+                        JAVA_INT.withName("target_btf_id"))
+                .withName("bpf_link_create_opts");
+
+        /** Points at a union bpf_iter_link_info, which for a map is its descriptor. */
+        static final long ITERATOR = OPTIONS.byteOffset(PathElement.groupElement("iter_info"));
+
+        static final long ITERATOR_LENGTH = OPTIONS.byteOffset(PathElement.groupElement("iter_info_len"));
         static final MethodHandle CALL = Native.libbpf(
                 "bpf_link_create", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
     }
@@ -94,6 +174,10 @@ public final class BpfLink extends KernelObject {
     private static final class Update {
         static final MethodHandle CALL =
                 Native.libbpf("bpf_link_update", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS));
+    }
+
+    private static final class Iterate {
+        static final MethodHandle CALL = Native.libbpf("bpf_iter_create", Native.INT_FROM_INT);
     }
 
     private static final class Detach {

@@ -21,8 +21,12 @@ public final class Syscalls {
 
     public static final long CGROUP2_MAGIC = 0x63677270L;
 
+    /** Of the files that stand for namespaces. */
+    public static final long NSFS_MAGIC = 0x6e736673L;
+
     static final int O_CLOEXEC = 0x80000;
     static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
+    static final int CLONE_NEWNET = 0x40000000;
 
     private Syscalls() {}
 
@@ -83,6 +87,35 @@ public final class Syscalls {
         }
     }
 
+    /**
+     * Takes the calling thread, and no other, into another network namespace. Threads that it starts there are there too,
+     * so it should make system calls only and then end.
+     *
+     * @param namespace an open file such as /proc/PID/ns/net or /run/netns/NAME
+     * @throws BpfException EPERM without CAP_SYS_ADMIN, EINVAL if the file is no network namespace
+     */
+    public static void enterNetworkNamespace(Fd namespace) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            int result = (int) Setns.CALL.invokeExact(errno, namespace.number(), CLONE_NEWNET);
+            check(result, "setns", namespace, errno);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /** Reads up to as much as the buffer holds; 0 at the end of the file. */
+    static long read(Fd file, MemorySegment buffer) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            long result = (long) Read.CALL.invokeExact(errno, file.number(), buffer, buffer.byteSize());
+            check(result, "read", file, errno);
+            return result;
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
     private static void check(long result, String call, Object object, MemorySegment errno) {
         if (result < 0) {
             throw new BpfException(call, object.toString(), Native.errno(errno), null);
@@ -100,6 +133,16 @@ public final class Syscalls {
     private static final class Flock {
         static final MethodHandle CALL =
                 Native.libc("flock", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
+    }
+
+    private static final class Setns {
+        static final MethodHandle CALL =
+                Native.libc("setns", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
+    }
+
+    private static final class Read {
+        static final MethodHandle CALL =
+                Native.libc("read", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG), Native.ERRNO);
     }
 
     private static final class Mount {

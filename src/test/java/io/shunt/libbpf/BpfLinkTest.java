@@ -1,13 +1,19 @@
 package io.shunt.libbpf;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.FutureTask;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -126,6 +132,36 @@ class BpfLinkTest {
             assertThat(BpfProgram.attached(LOOPBACK, AttachType.TCX_INGRESS, false))
                     .isEmpty();
         });
+    }
+
+    @Test
+    void iterate_showsWhatTheProgramWritesOfAMap() {
+        BpfMap words = object.map("words");
+        try (Arena arena = Arena.ofConfined();
+                BpfLink link = BpfLink.iterator(object.program("say"), words)) {
+            MemorySegment array = words.mmap(arena);
+            for (long index = 0; index < words.maxEntries(); index += 2) {
+                array.setAtIndex(JAVA_LONG, index, index + 1);
+            }
+            for (int times = 0; times < 2; times++) {
+                List<Long> written = new ArrayList<>();
+                link.iterate(piece -> written.addAll(piece.elements(JAVA_LONG)
+                        .map(word -> word.get(JAVA_LONG, 0))
+                        .toList()));
+                assertThat(written)
+                        .isEqualTo(LongStream.iterate(1, word -> word < words.maxEntries(), word -> word + 2)
+                                .boxed()
+                                .toList());
+            }
+            assertThat(link.info().type()).isEqualTo(LinkInfo.ITER);
+        }
+    }
+
+    @Test
+    void iterator_overAMapOfAnotherKind_namesTheProgram() {
+        BpfException e = catchThrowableOfType(
+                BpfException.class, () -> BpfLink.iterator(object.program("say"), object.map("events")));
+        assertThat(e).hasMessage("bpf_link_create, link say at TRACE_ITER: EINVAL (Invalid argument)");
     }
 
     /** On a thread of its own, for it never comes back from there. */

@@ -49,6 +49,7 @@ class LayoutTest {
         return Stream.of(
                 BpfObject.Open.OPTIONS,
                 BpfMap.Create.OPTIONS,
+                BpfLink.Create.OPTIONS,
                 BpfProgram.Testing.OPTIONS,
                 MapInfo.LAYOUT,
                 ProgramInfo.LAYOUT);
@@ -130,7 +131,9 @@ class LayoutTest {
         java.put("BTF_KIND_STRUCT", (long) Btf.KIND_STRUCT);
         java.put("BPF_FS_MAGIC", Syscalls.BPFFS_MAGIC);
         java.put("CGROUP2_SUPER_MAGIC", Syscalls.CGROUP2_MAGIC);
+        java.put("NSFS_MAGIC", Syscalls.NSFS_MAGIC);
         java.put("O_CLOEXEC", (long) Syscalls.O_CLOEXEC);
+        java.put("CLONE_NEWNET", (long) Syscalls.CLONE_NEWNET);
         java.put("EWOULDBLOCK", (long) Errno.EAGAIN.number());
         java.put("MAP_SHARED", (long) Mapping.MAP_SHARED);
         java.put("LIBBPF_ERRNO__LIBELF", (long) Errno.LIBELF.number());

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -90,6 +91,36 @@ class SyscallsTest {
         assertThat(e.call()).isEqualTo("mount");
         assertThat(e.errno()).isEqualTo(Errno.ENOENT);
         assertThat(e.object()).isEqualTo("bpffs at " + directory.resolve("missing"));
+    }
+
+    @Test
+    void enterNetworkNamespace_takesTheCallingThreadAlone() throws Exception {
+        String name = "shunt-enter-" + ProcessHandle.current().pid();
+        TestObject.run("ip", "netns", "add", name);
+        try {
+            Path path = Path.of("/run/netns", name);
+            Path own = Path.of("/proc/thread-self/ns/net");
+            Path before = Files.readSymbolicLink(own);
+            FutureTask<Path> task = new FutureTask<>(() -> {
+                try (Fd namespace = Syscalls.open(path)) {
+                    Syscalls.enterNetworkNamespace(namespace);
+                }
+                return Files.readSymbolicLink(own);
+            });
+            Thread.ofPlatform().start(task);
+            assertThat(task.get()).hasToString("net:[" + Files.getAttribute(path, "unix:ino") + "]");
+            assertThat(Files.readSymbolicLink(own)).isEqualTo(before);
+        } finally {
+            TestObject.run("ip", "netns", "delete", name);
+        }
+    }
+
+    @Test
+    void enterNetworkNamespace_byAFileThatIsNone_namesIt(@TempDir Path directory) {
+        try (Fd fd = Syscalls.open(directory)) {
+            BpfException e = catchThrowableOfType(BpfException.class, () -> Syscalls.enterNetworkNamespace(fd));
+            assertThat(e).hasMessage("setns, " + directory + ": EINVAL (Invalid argument)");
+        }
     }
 
     @Test
