@@ -42,6 +42,8 @@ public final class Datapath {
     /** Frontends found in the kernel that name no service there can be: the maps were damaged. */
     private final Set<Frontend> strays = new HashSet<>();
 
+    private Runnable whenBackendsAreGone = () -> {};
+
     /** Entries in use by map name, for readers on other threads. */
     private volatile Map<String, Integer> use = Map.of();
 
@@ -52,6 +54,11 @@ public final class Datapath {
         backendIds = new IdPool("backends", maps.maxBackends(), BACKENDS_FLAG);
         runs = new RunPool("slots", maps.maxSlots(), BACKENDS_FLAG);
         adopt();
+    }
+
+    /** Sets who is told when backends are gone and no program can choose them any more. */
+    public void whenBackendsAreGone(Runnable listener) {
+        whenBackendsAreGone = listener;
     }
 
     /** What the kernel has of one virtual service; always true of the maps, also after a failed write. */
@@ -318,6 +325,9 @@ public final class Datapath {
                 maps.markBackendGone(id);
                 backendIds.release(id);
             }
+            if (entry.backendIds.length > 0) {
+                whenBackendsAreGone.run();
+            }
             try {
                 maps.removeStats(entry.serviceId);
             } finally {
@@ -332,6 +342,9 @@ public final class Datapath {
             runs.release(base, count);
             backends.forEach(backendIds::release);
             publishUse();
+            if (!backends.isEmpty()) {
+                whenBackendsAreGone.run();
+            }
         });
     }
 

@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -156,7 +157,7 @@ public final class Installation implements AutoCloseable {
         };
     }
 
-    private static byte[] read(String resource) {
+    static byte[] read(String resource) {
         try (InputStream in = Objects.requireNonNull(Installation.class.getResourceAsStream(resource), resource)) {
             return in.readAllBytes();
         } catch (IOException e) {
@@ -290,6 +291,11 @@ public final class Installation implements AutoCloseable {
     /** Writes the table; used by the control thread alone. */
     public Datapath datapath() {
         return datapath;
+    }
+
+    /** The maps of the socket programs. They belong to this. */
+    Collection<BpfMap> maps() {
+        return object.maps();
     }
 
     /** How often each map was written. */

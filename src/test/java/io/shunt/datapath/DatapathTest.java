@@ -100,6 +100,29 @@ class DatapathTest {
     }
 
     @Test
+    void backendsThatLeave_areToldOfWhenNobodyCanChooseThemAnyMore() {
+        List<String> told = new ArrayList<>();
+        put(service("a", 1, 1, 2, 3));
+        put(service("b", 2, 4));
+        put(service("empty", 3));
+        datapath.whenBackendsAreGone(() -> {
+            assertThat(maps.choices(frontend(1))).containsExactly(backend(3));
+            told.add("gone");
+        });
+        Backend draining = new Backend(backend(1).address(), 8080, Backend.State.DRAINING);
+        put(new VirtualService("a", List.of(frontend(1)), List.of(draining, backend(2), backend(3))));
+        remove("empty");
+        endGracePeriod();
+        assertThat(told).isEmpty();
+
+        put(service("a", 1, 3));
+        remove("b");
+        assertThat(told).isEmpty();
+        endGracePeriod();
+        assertThat(told).hasSize(2);
+    }
+
+    @Test
     void put_backendStarts_draining_leavesTheRunAndKeepsItsId() {
         int id = put(service("a", 1, 1, 2));
         int backendId = maps.slot(maps.setBase(id));

@@ -62,6 +62,14 @@ class SocketDatapathTest {
             return this == IPV6;
         }
 
+        Kind tcp() {
+            return tcp;
+        }
+
+        Kind udp() {
+            return udp;
+        }
+
         Peer named(Peer peer) {
             return this == MAPPED ? peer.mapped() : peer;
         }

@@ -20,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -89,14 +90,20 @@ final class SocketFixture implements AutoCloseable {
             slots = object.map("slots").mmap(arena);
             backends = object.map("backends").mmap(arena);
             cgroup = closing.add(Cgroup.create("sock"));
-            pod = closing.add(new Pod(cgroup, "sock"));
+            pod = newPod();
             PROGRAMS.forEach((program, type) -> attach(object.program(program), type));
-            pod.namespace().ip("route", "add", "local", "10.0.0.0/24", "dev", "lo");
-            pod.namespace().ip("-6", "route", "add", "local", "fd00::/64", "dev", "lo");
-            pod.namespace().run("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
         } catch (RuntimeException e) {
             throw closing.closeAfter(e);
         }
+    }
+
+    /** Another namespace with the same addresses, whose sockets are translated too; the servers are not there. */
+    Pod newPod() {
+        Pod made = closing.add(new Pod(cgroup, "sock"));
+        made.namespace().ip("route", "add", "local", "10.0.0.0/24", "dev", "lo");
+        made.namespace().ip("-6", "route", "add", "local", "fd00::/64", "dev", "lo");
+        made.namespace().run("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
+        return made;
     }
 
     private void attach(BpfProgram program, AttachType type) {
@@ -121,6 +128,10 @@ final class SocketFixture implements AutoCloseable {
 
     Pod pod() {
         return pod;
+    }
+
+    Collection<BpfMap> maps() {
+        return object.maps();
     }
 
     BpfMap map(String name) {

@@ -1,0 +1,216 @@
+package io.shunt.datapath;
+
+import io.shunt.libbpf.BpfException;
+import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.Capability;
+import io.shunt.libbpf.Errno;
+import io.shunt.libbpf.Fd;
+import io.shunt.libbpf.Syscalls;
+import io.shunt.net.Protocol;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Ends the sockets that were translated to a backend that has left: connected UDP sockets, and TCP connections if asked
+ * to. Their owners get ECONNABORTED, connect again, and reach a backend that serves.
+ *
+ * <p>Works on a thread of its own, when {@link #request}ed. Needs Linux 6.5 and the capabilities SYS_ADMIN and
+ * SYS_PTRACE, to enter the network namespaces where the sockets are; without them it is off, and {@link #state} says why.
+ */
+public final class StaleSockets implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(StaleSockets.class);
+
+    /** Between two looks, so that a flood of changes leaves the CPU to others. */
+    private static final long PAUSE_MILLIS = 100;
+
+    /** A process by which a namespace was to be entered has ended; the second look finds another if there is one. */
+    private static final Set<Errno> ENDED = Set.of(Errno.ENOENT, Errno.ESRCH);
+
+    /** After the last request; by then whoever had chosen the backend just before it left has connected to it. */
+    private static final long SECOND_LOOK_MILLIS = 1_000;
+
+    private final @Nullable StalePrograms programs;
+    private final NetworkNamespaces namespaces;
+    private final String mode;
+    private final Semaphore requests = new Semaphore(0);
+    private final Thread thread =
+            Thread.ofPlatform().name("shunt-stale").daemon().unstarted(this::run);
+    private volatile String trouble = "";
+    private volatile Map<Protocol, Long> ended = Map.of(Protocol.UDP, 0L, Protocol.TCP, 0L);
+
+    /** @param programs null if it is off */
+    private StaleSockets(@Nullable StalePrograms programs, NetworkNamespaces namespaces, String mode) {
+        this.programs = programs;
+        this.namespaces = namespaces;
+        this.mode = mode;
+    }
+
+    /**
+     * Starts, with a first look for backends that left while no daemon ran.
+     *
+     * @param installation has to be open for as long as this is
+     * @param tcp whether TCP connections are ended too
+     */
+    public static StaleSockets open(Installation installation, boolean tcp) {
+        return open(
+                Installation.read("/bpf/" + StalePrograms.OBJECT + ".bpf.o"),
+                installation.maps(),
+                tcp,
+                Capability.effective(),
+                new NetworkNamespaces());
+    }
+
+    static StaleSockets open(
+            byte[] elf, Collection<BpfMap> maps, boolean tcp, Set<Capability> held, NetworkNamespaces namespaces) {
+        if (!held.containsAll(Set.of(Capability.CAP_SYS_ADMIN, Capability.CAP_SYS_PTRACE))) {
+            return off(namespaces, "entering network namespaces needs CAP_SYS_ADMIN and CAP_SYS_PTRACE");
+        }
+        try {
+            StalePrograms programs = new StalePrograms(elf, maps, tcp);
+            StaleSockets sockets = new StaleSockets(programs, namespaces, "on for UDP" + (tcp ? " and TCP" : ""));
+            sockets.thread.start();
+            sockets.request();
+            return sockets;
+        } catch (BpfException e) {
+            return off(
+                    namespaces,
+                    "the kernel refuses the programs, which need Linux 6.5: "
+                            + String.valueOf(e.getMessage()).lines().findFirst().orElse(""));
+        }
+    }
+
+    private static StaleSockets off(NetworkNamespaces namespaces, String reason) {
+        log.warn("sockets connected to a backend that leaves are not ended: {}", reason);
+        return new StaleSockets(null, namespaces, "off: " + reason);
+    }
+
+    /** A backend was marked gone, and the programs that might have chosen it have ended. Never waits. */
+    public void request() {
+        // Who waits will look at all that is gone by then, and when it is off nobody does.
+        if (requests.availablePermits() == 0) {
+            requests.release();
+        }
+    }
+
+    /** Whether it is on, for which protocols, and what keeps it from working. Safe from any thread. */
+    public String state() {
+        return trouble.isEmpty() ? mode : mode + ", but " + trouble;
+    }
+
+    /** How many sockets were ended since this was opened. Safe from any thread. */
+    public Map<Protocol, Long> ended() {
+        return ended;
+    }
+
+    private void run() {
+        try {
+            while (true) {
+                requests.acquire();
+                do {
+                    look();
+                    TimeUnit.MILLISECONDS.sleep(PAUSE_MILLIS);
+                } while (requests.tryAcquire(SECOND_LOOK_MILLIS, TimeUnit.MILLISECONDS));
+                look();
+            }
+        } catch (InterruptedException closed) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void look() {
+        StalePrograms running = programs;
+        if (running == null) {
+            return;
+        }
+        requests.drainPermits();
+        String before = trouble;
+        try {
+            trouble = findAndEnd(running);
+            Map<Protocol, Long> counts = new EnumMap<>(Protocol.class);
+            ended.forEach((protocol, count) -> counts.put(protocol, running.ended(protocol)));
+            ended = counts;
+        } catch (RuntimeException e) {
+            trouble = e.toString();
+        }
+        if (!trouble.isEmpty() && !trouble.equals(before)) {
+            log.warn("some sockets connected to a backend that has left are not ended: {}", trouble);
+        }
+    }
+
+    /** Returns what went wrong, "" if nothing did. */
+    private String findAndEnd(StalePrograms running) {
+        Set<Long> withUdp = running.findUdp();
+        boolean tcp = running.findTcp();
+        if (withUdp.isEmpty() && !tcp) {
+            return "";
+        }
+        Map<Long, Path> entrances = namespaces.entrances();
+        Set<Long> unreached = new HashSet<>(withUdp);
+        unreached.removeAll(entrances.keySet());
+        if (!tcp) {
+            entrances.keySet().retainAll(withUdp);
+        }
+        String failure = CompletableFuture.supplyAsync(
+                        () -> endIn(running, entrances, withUdp),
+                        task -> Thread.ofPlatform().name("shunt-namespaces").start(task))
+                .join();
+        if (unreached.isEmpty()) {
+            return failure;
+        }
+        // Some may have ended meanwhile.
+        unreached.retainAll(running.findUdp());
+        return unreached.isEmpty()
+                ? failure
+                : unreached.size()
+                        + " network namespaces where they are cannot be found: run shunt in the host's process"
+                        + " namespace (hostPID), or mount the host's /run/netns";
+    }
+
+    /**
+     * Enters the namespaces one after the other, and never comes back: for a thread that ends then. It must not wake a
+     * virtual thread from there, nor log: a thread starts in the namespace of the one that starts it, and the JVM starts
+     * carriers of virtual threads where these are woken.
+     */
+    private static String endIn(StalePrograms running, Map<Long, Path> entrances, Set<Long> withUdp) {
+        String failure = "";
+        for (Map.Entry<Long, Path> entrance : entrances.entrySet()) {
+            try (Fd namespace = Syscalls.open(entrance.getValue())) {
+                Syscalls.enterNetworkNamespace(namespace);
+                if (withUdp.contains(entrance.getKey())) {
+                    running.endUdp();
+                }
+                running.endTcp();
+            } catch (BpfException e) {
+                if (!ENDED.contains(e.errno())) {
+                    failure = String.valueOf(e.getMessage());
+                }
+            }
+        }
+        return failure;
+    }
+
+    @Override
+    public void close() {
+        if (programs == null) {
+            return;
+        }
+        thread.interrupt();
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return;
+        }
+        programs.close();
+    }
+}
