@@ -64,6 +64,27 @@ class ChartTest {
     }
 
     @Test
+    void staleSockets_takeMoreRights() {
+        PodSpec with = daemonSet(template(Map.of())).getSpec().getTemplate().getSpec();
+        assertThat(with.getHostPID()).isTrue();
+        assertThat(with.getContainers().getFirst().getSecurityContext()).satisfies(rights -> {
+            assertThat(rights.getAllowPrivilegeEscalation()).isTrue();
+            assertThat(rights.getCapabilities().getAdd())
+                    .containsExactly("BPF", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_PTRACE");
+        });
+
+        PodSpec without = daemonSet(template(Map.of("staleSockets", false)))
+                .getSpec()
+                .getTemplate()
+                .getSpec();
+        assertThat(without.getHostPID()).isFalse();
+        assertThat(without.getContainers().getFirst().getSecurityContext()).satisfies(rights -> {
+            assertThat(rights.getAllowPrivilegeEscalation()).isFalse();
+            assertThat(rights.getCapabilities().getAdd()).containsExactly("BPF", "NET_ADMIN", "PERFMON");
+        });
+    }
+
+    @Test
     void theDaemon_mayOnlyRead() {
         ClusterRole role = objects(template(Map.of()))
                 .filter(ClusterRole.class::isInstance)

@@ -8,6 +8,7 @@ import io.shunt.snapshot.Status.MapView;
 import io.shunt.snapshot.Status.ProblemView;
 import io.shunt.snapshot.Status.ProgramView;
 import io.shunt.snapshot.Status.SourceView;
+import io.shunt.snapshot.Status.StaleSocketsView;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
@@ -37,11 +38,20 @@ final class StatusScreen {
         out.println("Events    " + counts());
         out.println("Services  " + status.services() + " programmed, " + status.failedServices() + " failed, "
                 + status.backends() + " backends");
+        out.println("Stale     " + staleSockets());
         printPrograms(out);
         printMaps(out);
         printFailedCalls(out);
         printProblems(out);
         printErrors(out);
+    }
+
+    private String staleSockets() {
+        StaleSocketsView stale = status.staleSockets();
+        return stale.state()
+                + (stale.endedUdp() + stale.endedTcp() == 0
+                        ? ""
+                        : "; ended " + stale.endedUdp() + " UDP, " + stale.endedTcp() + " TCP");
     }
 
     private String counts() {

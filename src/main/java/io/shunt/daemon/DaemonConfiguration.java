@@ -4,6 +4,7 @@ import io.shunt.api.HttpFaces;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
+import io.shunt.datapath.StaleSockets;
 import io.shunt.metrics.Metrics;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Version;
@@ -48,6 +49,13 @@ class DaemonConfiguration {
     }
 
     @Bean
+    StaleSockets staleSockets(Installation installation) {
+        StaleSockets staleSockets = StaleSockets.open(installation, false);
+        installation.datapath().whenBackendsAreGone(staleSockets::request);
+        return staleSockets;
+    }
+
+    @Bean
     ControlLoop controlLoop(
             RunOptions options, Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
         return new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, options.nodeName());
@@ -70,8 +78,14 @@ class DaemonConfiguration {
 
     @Bean
     Snapshots snapshots(
-            RunOptions options, Source source, Installation installation, ControlLoop loop, RecentErrors errors) {
-        return new DaemonSnapshots(Version.current(), options.nodeName(), source, installation, loop, errors);
+            RunOptions options,
+            Source source,
+            Installation installation,
+            StaleSockets staleSockets,
+            ControlLoop loop,
+            RecentErrors errors) {
+        return new DaemonSnapshots(
+                Version.current(), options.nodeName(), source, installation, staleSockets, loop, errors);
     }
 
     @Bean

@@ -2,7 +2,9 @@ package io.shunt.daemon;
 
 import io.shunt.datapath.CallCount;
 import io.shunt.datapath.Installation;
+import io.shunt.datapath.StaleSockets;
 import io.shunt.net.IpFamily;
+import io.shunt.net.Protocol;
 import io.shunt.plan.ServicePortName;
 import io.shunt.snapshot.Health;
 import io.shunt.snapshot.ServiceCounters;
@@ -36,6 +38,7 @@ final class DaemonSnapshots implements Snapshots {
     private final Instant started = Instant.now();
     private final Source source;
     private final Installation installation;
+    private final StaleSockets staleSockets;
     private final ControlLoop loop;
     private final RecentErrors errors;
 
@@ -44,12 +47,14 @@ final class DaemonSnapshots implements Snapshots {
             String node,
             Source source,
             Installation installation,
+            StaleSockets staleSockets,
             ControlLoop loop,
             RecentErrors errors) {
         this.version = version;
         this.node = node;
         this.source = source;
         this.installation = installation;
+        this.staleSockets = staleSockets;
         this.loop = loop;
         this.errors = errors;
     }
@@ -83,6 +88,7 @@ final class DaemonSnapshots implements Snapshots {
                 installation.socketErrors().entrySet().stream()
                         .map(error -> new Status.ErrorCount(error.getKey(), error.getValue()))
                         .toList(),
+                staleSocketsView(),
                 errors.list());
     }
 
@@ -131,6 +137,12 @@ final class DaemonSnapshots implements Snapshots {
                 installation.cgroup().toString(),
                 program.attached(),
                 program.instructions());
+    }
+
+    private Status.StaleSocketsView staleSocketsView() {
+        Map<Protocol, Long> ended = staleSockets.ended();
+        return new Status.StaleSocketsView(
+                staleSockets.state(), ended.getOrDefault(Protocol.UDP, 0L), ended.getOrDefault(Protocol.TCP, 0L));
     }
 
     private static Status.CallView callView(CallCount count) {

@@ -3,6 +3,7 @@ package io.shunt.metrics;
 import io.prometheus.metrics.model.registry.MultiCollector;
 import io.prometheus.metrics.model.snapshots.Labels;
 import io.prometheus.metrics.model.snapshots.MetricSnapshots;
+import io.shunt.net.Protocol;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Status;
 import io.shunt.snapshot.Status.CallView;
@@ -130,6 +131,14 @@ final class StatusCollector implements MultiCollector {
                         status.socketErrors(),
                         error -> Labels.of("cause", error.cause()),
                         ErrorCount::count))
+                .metricSnapshot(Series.counters(
+                        "shunt_stale_sockets_ended",
+                        "Sockets that were ended because the backend that they were connected to has left",
+                        List.of(Protocol.UDP, Protocol.TCP),
+                        protocol -> Labels.of("protocol", protocol.name()),
+                        protocol -> protocol == Protocol.UDP
+                                ? status.staleSockets().endedUdp()
+                                : status.staleSockets().endedTcp()))
                 .metricSnapshot(Series.gauges(
                         "shunt_program_attached",
                         "1 if the eBPF program is attached to its hook, else 0",

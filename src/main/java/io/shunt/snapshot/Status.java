@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param failedServices virtual services that could not be programmed as they should be
  * @param backends backends of the programmed services
  * @param socketErrors what the socket programs could not do, and how often
+ * @param staleSockets how sockets fare that are connected to a backend that has left
  * @param errors the last errors, newest first, also those that have healed
  */
 public record Status(
@@ -29,6 +30,7 @@ public record Status(
         int backends,
         List<CallView> calls,
         List<ErrorCount> socketErrors,
+        StaleSocketsView staleSockets,
         List<ErrorView> errors) {
     /**
      * @param kind {@code kubernetes} or {@code file}
@@ -68,6 +70,13 @@ public record Status(
 
     /** How often a kernel call was made for a map, and how often it failed. */
     public record CallView(String call, String map, long count, long errors) {}
+
+    /**
+     * @param state whether they are ended, and what keeps them from being so, for people to read
+     * @param endedUdp how many UDP sockets were ended since the daemon has started
+     * @param endedTcp how many TCP connections
+     */
+    public record StaleSocketsView(String state, long endedUdp, long endedTcp) {}
 
     public record ErrorView(Instant at, String object, String message) {}
 }

@@ -56,6 +56,7 @@ class ApiCommandsTest {
                         Source    file /etc/shunt/services, listed, last event TIME ago
                         Events    3 service set, 1 endpointslice delete; errors: 2 parse
                         Services  2 programmed, 1 failed, 3 backends
+                        Stale     on for UDP; ended 4 UDP, 1 TCP
 
                         PROGRAM   HOOK             ATTACHED  INSTRUCTIONS  TARGET
                         connect4  cgroup/connect4  yes                412  /sys/fs/cgroup

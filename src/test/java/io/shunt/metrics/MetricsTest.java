@@ -91,6 +91,7 @@ class MetricsTest {
                         Map.entry("shunt_map_calls_total", "counter"),
                         Map.entry("shunt_map_call_errors_total", "counter"),
                         Map.entry("shunt_socket_errors_total", "counter"),
+                        Map.entry("shunt_stale_sockets_ended_total", "counter"),
                         Map.entry("shunt_program_attached", "gauge"),
                         Map.entry("shunt_service_connections_total", "counter"),
                         Map.entry("shunt_service_refused_total", "counter")));
@@ -115,6 +116,10 @@ class MetricsTest {
         assertThat(scrape.value("shunt_map_bytes", "map", "frontends")).isEqualTo(4_194_304);
         assertThat(scrape.value("shunt_map_calls_total", "call", "update", "map", "frontends"))
                 .isEqualTo(12);
+        assertThat(scrape.value("shunt_stale_sockets_ended_total", "protocol", "UDP"))
+                .isEqualTo(4);
+        assertThat(scrape.value("shunt_stale_sockets_ended_total", "protocol", "TCP"))
+                .isEqualTo(1);
         assertThat(scrape.value("shunt_socket_errors_total", "cause", "bad_set"))
                 .isEqualTo(5);
         assertThat(scrape.value("shunt_map_call_errors_total", "call", "update", "map", "frontends"))

@@ -9,6 +9,7 @@ import io.shunt.snapshot.Status.MapView;
 import io.shunt.snapshot.Status.ProblemView;
 import io.shunt.snapshot.Status.ProgramView;
 import io.shunt.snapshot.Status.SourceView;
+import io.shunt.snapshot.Status.StaleSocketsView;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
@@ -114,6 +115,7 @@ public final class FixedSnapshots implements Snapshots {
                 3,
                 List.of(new CallView("update", "frontends", 12, 1), new CallView("delete", "frontends", 2, 0)),
                 List.of(new ErrorCount("bad_set", 5)),
+                new StaleSocketsView("on for UDP", 4, 1),
                 List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));
     }
 
