@@ -49,8 +49,8 @@ class DaemonConfiguration {
     }
 
     @Bean
-    StaleSockets staleSockets(Installation installation) {
-        StaleSockets staleSockets = StaleSockets.open(installation, false);
+    StaleSockets staleSockets(RunOptions options, Installation installation) {
+        StaleSockets staleSockets = StaleSockets.open(installation, options.endStaleTcp());
         installation.datapath().whenBackendsAreGone(staleSockets::request);
         return staleSockets;
     }

@@ -41,8 +41,9 @@ class StaleClientsTest {
     private void serveFrom(NodePod server) {
         site.write(
                 "web.yaml",
-                Manifest.service("web", List.of(VIP), "dns 53 UDP"),
-                Manifest.slice("web", "IPv4", List.of(server.v4()), "dns " + Site.DNS + " UDP"));
+                Manifest.service("web", List.of(VIP), "dns 53 UDP", "http 80 TCP"),
+                Manifest.slice(
+                        "web", "IPv4", List.of(server.v4()), "dns " + Site.DNS + " UDP", "http " + Site.HTTP + " TCP"));
     }
 
     private static Socket connected(Traffic traffic) {
@@ -70,15 +71,43 @@ class StaleClientsTest {
         await().untilAsserted(() -> assertThat(daemon.status().staleSockets())
                 .isEqualTo(new StaleSocketsView("on for UDP", clients.size(), 0)));
         for (Socket client : clients) {
-            assertThatExceptionOfType(CallFailedException.class)
-                    .isThrownBy(client::receive)
-                    .extracting(CallFailedException::errno)
-                    .isEqualTo("ECONNABORTED");
+            assertEnded(client);
             client.connect(VIP, 53);
             assertThat(exchange(client)).isEqualTo("web-1");
         }
         assertThat(daemon.metric("shunt_stale_sockets_ended_total{protocol=\"UDP\"}"))
                 .isEqualTo(clients.size());
+    }
+
+    @Test
+    void tcpClientsToo_ifAskedFor() {
+        Socket client = site.node().pod("client").traffic().socket(Kind.TCP4);
+        for (boolean asked : List.of(false, true)) {
+            serveFrom(servers.getFirst());
+            DaemonProcess daemon = site.start("--end-stale-tcp=" + asked).awaitReady();
+            if (!asked) {
+                client.connect(VIP, 80);
+            }
+            // Whatever else is to be ended is so when this is.
+            Socket datagrams = connected(site.node().traffic());
+            serveFrom(servers.getLast());
+            await().untilAsserted(() -> assertThat(daemon.status().staleSockets())
+                    .isEqualTo(new StaleSocketsView("on for UDP" + (asked ? " and TCP" : ""), 1, asked ? 1 : 0)));
+            assertEnded(datagrams);
+            if (asked) {
+                assertEnded(client);
+            } else {
+                assertThat(client.peerName()).hasToString(VIP + " 80");
+            }
+            daemon.terminate();
+        }
+    }
+
+    private static void assertEnded(Socket socket) {
+        assertThatExceptionOfType(CallFailedException.class)
+                .isThrownBy(socket::receive)
+                .extracting(CallFailedException::errno)
+                .isEqualTo("ECONNABORTED");
     }
 
     @Test
