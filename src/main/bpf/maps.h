@@ -20,11 +20,29 @@ struct {
 	__type(value, struct frontend);
 } frontends SEC(".maps");
 
-/* Where in `slots` does the service's run of backends stand? */
+/* Which addresses take node ports? */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct address);
+	__type(value, __u32);
+} node_addresses SEC(".maps");
+
+/* From where may clients come in by a service's restricted frontends? */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct source_range);
+	__type(value, __u8);
+} source_ranges SEC(".maps");
+
+/* Where in `slots` does a run of the service's backends stand? Its id times two, plus the reach. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 2048);
 	__type(key, __u32);
 	__type(value, struct set);
 } sets SEC(".maps");
@@ -94,7 +112,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct origin_key);
-	__type(value, struct origin);
+	__type(value, struct far_origin);
 } udp_by_service SEC(".maps");
 
 /* The same, the other way round: for which service address does this backend stand? */
@@ -102,14 +120,23 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct origin_key);
-	__type(value, struct origin);
+	__type(value, struct far_origin);
 } udp_by_backend SEC(".maps");
+
+/* With which backend does a client stay? Full, it forgets who has been away for longest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity);
+} affinity SEC(".maps");
 
 /* Index of sock_errors. */
 enum sock_error {
 	SOCK_TCP_ORIGIN_LOST, /* tcp_origins is full: getpeername() will name the backend */
 	SOCK_UDP_ORIGIN_LOST, /* no memory: replies will come from the backend's address */
 	SOCK_BAD_SET,         /* a set or slot points at nothing: the attempt was refused */
+	SOCK_AFFINITY_LOST,   /* no memory: the client's next connection may go elsewhere */
 	SOCK_ERRORS,
 };
 
@@ -120,6 +147,8 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } sock_errors SEC(".maps");
+
+const volatile struct settings settings = {};
 
 /* A task may be preempted within a program, so even a per-CPU counter has two writers. */
 static __always_inline void count_error(__u32 error)

@@ -11,6 +11,7 @@
 #include "types.h"
 
 #define AF_INET 2
+#define LOOPBACK4 bpf_htonl(0x7f000001)
 
 /* Whom does a call name? All in network byte order; port 0 is nobody. */
 struct peer {
@@ -34,6 +35,18 @@ static __always_inline struct peer peer6(const struct bpf_sock_addr *ctx)
 		{{ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]}},
 		ctx->user_port,
 	};
+}
+
+/* From which address is a datagram sent? Unspecified as long as the kernel has not chosen. */
+static __always_inline struct address source4(const struct bpf_sock_addr *ctx)
+{
+	return v4_mapped(ctx->msg_src_ip4);
+}
+
+static __always_inline struct address source6(const struct bpf_sock_addr *ctx)
+{
+	return (struct address){
+		{ctx->msg_src_ip6[0], ctx->msg_src_ip6[1], ctx->msg_src_ip6[2], ctx->msg_src_ip6[3]}};
 }
 
 static __always_inline void set_peer4(struct bpf_sock_addr *ctx, const struct address *address, __be16 port)
@@ -72,6 +85,37 @@ static __always_inline struct peer connected_peer(const struct bpf_sock_addr *ct
 	return peer;
 }
 
+/*
+ * From which address does the socket speak? Unspecified (of either family) as long as the kernel has not been told and
+ * has not chosen.
+ */
+static __always_inline struct address bound_address(const struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	__be32 v4 = sk->src_ip4;
+
+	barrier_var(v4);
+	if (sk->family == AF_INET)
+		return v4_mapped(v4);
+	return (struct address){{sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]}};
+}
+
+static __always_inline bool is_v4(const struct address *address)
+{
+	return !address->word[0] && !address->word[1] && address->word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool is_unspecified(const struct address *address)
+{
+	return !address->word[3] && !address->word[0] && !address->word[1] &&
+	       (!address->word[2] || address->word[2] == bpf_htonl(0xffff));
+}
+
+static __always_inline bool is_v4_loopback(const struct address *address)
+{
+	return is_v4(address) && (bpf_ntohl(address->word[3]) >> 24) == 127;
+}
+
 static __always_inline bool same_address(const struct address *a, const struct address *b)
 {
 	return a->word[3] == b->word[3] && a->word[2] == b->word[2] && a->word[1] == b->word[1] &&
@@ -86,6 +130,16 @@ static __always_inline bool is_service(const struct origin *origin, const struct
 static __always_inline bool is_backend(const struct origin *origin, const struct address *address, __be16 port)
 {
 	return origin->backend_port == port && same_address(&origin->backend, address);
+}
+
+/* Copies what an element of a shared map holds, unless it became another socket's meanwhile. */
+static __always_inline bool read_far(const struct far_origin *far, __u64 cookie, struct origin *origin)
+{
+	if (!far)
+		return false;
+	*origin = far->origin;
+	barrier();
+	return *(volatile __u64 *)&far->cookie == cookie;
 }
 
 #endif

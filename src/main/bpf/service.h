@@ -6,6 +6,13 @@
 #include "maps.h"
 #include "peer.h"
 
+/* What is known of the service behind an address. */
+struct service {
+	__u32 id; /* 0: there is none */
+	__u32 affinity_seconds;
+	__u8 access;
+};
+
 static __always_inline bool is_frontend(const struct frontend *frontend, const struct frontend_key *key)
 {
 	const struct frontend_key *found = &frontend->key;
@@ -14,34 +21,123 @@ static __always_inline bool is_frontend(const struct frontend *frontend, const s
 	       same_address(&found->address, &key->address);
 }
 
-/* The id of the service behind the address, 0 if there is none. */
-static __always_inline __u32 find_service(const struct peer *asked, __u8 protocol)
+static __always_inline struct service find_frontend(const struct frontend_key *key)
 {
-	struct frontend_key key = {.address = asked->address, .port = asked->port, .protocol = protocol};
 	struct frontend *frontend;
-	__u32 service_id;
+	struct service service;
 
 	/* Its element may have been another's by the time it was read: once more, for it may only have been replaced. */
 	for (int i = 0; i < 2; i++) {
-		frontend = bpf_map_lookup_elem(&frontends, &key);
+		frontend = bpf_map_lookup_elem(&frontends, key);
 		if (!frontend)
-			return 0;
-		service_id = *(volatile __u32 *)&frontend->service_id;
+			break;
+		service.id = *(volatile __u32 *)&frontend->service_id;
+		service.affinity_seconds = *(volatile __u32 *)&frontend->affinity_seconds;
+		service.access = *(volatile __u8 *)&frontend->access;
 		barrier();
-		if (is_frontend(frontend, &key))
-			return service_id;
+		if (is_frontend(frontend, key))
+			return service;
 	}
-	return 0;
+	return (struct service){};
+}
+
+/* Flags of enum node_address; 0: the address takes no node ports. */
+static __always_inline __u32 node_address(const struct address *address)
+{
+	struct address known = *address;
+	__u32 *flags;
+
+	if (is_v4_loopback(&known))
+		known.word[3] = LOOPBACK4;
+	flags = bpf_map_lookup_elem(&node_addresses, &known);
+	return flags ? *flags : 0;
+}
+
+static __always_inline struct service find_node_port(const struct address *address, __be16 port, __u8 protocol)
+{
+	struct frontend_key key = {.port = port, .protocol = protocol};
+
+	if (is_v4(address))
+		key.address = v4_mapped(0);
+	return find_frontend(&key);
+}
+
+/* Is the call made in the daemon's own network namespace? */
+static __always_inline bool is_host(void *ctx)
+{
+	return bpf_get_netns_cookie(ctx) == settings.host_namespace;
+}
+
+/*
+ * The service behind the address that a call names, if any. An address of the node's may have it by its port alone; its
+ * loopback only on the host, for every network namespace has one of its own. A call to 0.0.0.0 goes to the address that
+ * the socket speaks from, else to 127.0.0.1, and the socket then believes that it asked for that. One to :: goes to ::1,
+ * which takes no node ports.
+ */
+static __always_inline struct service find_service(struct bpf_sock_addr *ctx, struct peer *asked,
+						   const struct address *source, __u8 protocol)
+{
+	struct frontend_key key = {.address = asked->address, .port = asked->port, .protocol = protocol};
+	struct service service;
+	__u32 flags;
+
+	if (settings.host_namespace_only && !is_host(ctx))
+		return (struct service){};
+	service = find_frontend(&key);
+	if (service.id && !(service.access & ACCESS_OF_NODE))
+		return service;
+	if (service.id) {
+		struct address from = source ? *source : bound_address(ctx);
+
+		if (!is_v4(&asked->address))
+			return (struct service){};
+		asked->address.word[3] = is_v4(&from) && from.word[3] ? from.word[3] : LOOPBACK4;
+	}
+	flags = node_address(&asked->address);
+	if (!flags || (flags & NODE_ADDRESS_LOOPBACK && !is_host(ctx)))
+		return (struct service){};
+	return find_node_port(&asked->address, asked->port, protocol);
+}
+
+/* Which set does a connection from this node choose from? */
+static __always_inline enum reach reach_inside(const struct service *service)
+{
+	return service->access & ACCESS_INSIDE_LOCAL ? REACH_LOCAL : REACH_CLUSTER;
+}
+
+static __always_inline __u32 set_id(__u32 service_id, enum reach reach)
+{
+	return service_id * REACHES + reach;
+}
+
+/*
+ * May nobody with the socket's address come in by this restricted frontend? As long as the kernel has not chosen one it
+ * cannot be known, and no hook of ours can ask afterwards: then the call is none to a service, and goes out as it is, for
+ * whoever translates packets.
+ */
+static __always_inline bool is_shut_out(struct bpf_sock_addr *ctx, struct service *service, const struct address *source)
+{
+	struct source_range range = {
+		.prefix_length = 8 * (sizeof(range) - sizeof(range.prefix_length)),
+		.service_id = service->id,
+		.address = source ? *source : bound_address(ctx),
+	};
+
+	if (is_unspecified(&range.address)) {
+		*service = (struct service){};
+		return false;
+	}
+	return !bpf_map_lookup_elem(&source_ranges, &range);
 }
 
 /* Base and count have to be of the same moment: the daemon may flip the set between two loads, so there is one. */
-static __always_inline struct set read_set(__u32 service_id)
+static __always_inline struct set read_set(__u32 id)
 {
 	union {
 		__u64 word;
 		struct set set;
 	} now = {.word = 0};
-	volatile __u64 *word = bpf_map_lookup_elem(&sets, &service_id);
+	volatile __u64 *word = bpf_map_lookup_elem(&sets, &id);
 
 	if (word)
 		now.word = *word;
@@ -88,8 +184,8 @@ static __always_inline bool still_serves(const struct origin *origin, __u32 serv
 	__u32 id = origin->backend_id;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &id);
 
-	return backend && *(volatile __u8 *)&backend->state != BACKEND_GONE &&
-	       backend->generation == origin->generation && backend->service_id == service_id;
+	return backend && *(volatile __u8 *)&backend->state && backend->generation == origin->generation &&
+	       backend->service_id == service_id;
 }
 
 static __always_inline void count_connection(__u32 service_id)

@@ -14,6 +14,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "affinity.h"
+#include "bind.h"
 #include "maps.h"
 #include "peer.h"
 #include "service.h"
@@ -35,12 +37,17 @@ enum bpf_func_id___since_6_1 {
 	BPF_FUNC_user_ringbuf_drain___since_6_1 = 209,
 };
 
-static __always_inline enum verdict refuse(__u32 service_id)
+static __always_inline enum verdict fail(int error)
 {
-	count_refused(service_id);
 	if (bpf_core_enum_value_exists(enum bpf_func_id___since_6_1, BPF_FUNC_user_ringbuf_drain___since_6_1))
-		bpf_set_retval(-ECONNREFUSED);
+		bpf_set_retval(-error);
 	return DENY;
+}
+
+static __always_inline enum verdict refuse(const struct service *service)
+{
+	count_refused(service->id);
+	return fail(ECONNREFUSED);
 }
 
 static __always_inline void set_service(struct origin *origin, const struct peer *asked)
@@ -49,46 +56,62 @@ static __always_inline void set_service(struct origin *origin, const struct peer
 	origin->service_port = asked->port;
 }
 
-static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, const struct peer *asked,
-						struct origin *origin)
+/* The backend that the client stays with, or else any. */
+static __always_inline bool tcp_choose(struct bpf_sock_addr *ctx, const struct service *service, struct origin *origin)
 {
-	__u32 service_id = find_service(asked, IPPROTO_TCP);
+	enum reach reach = reach_inside(service);
 	struct set set;
 
-	if (!service_id) {
+	if (service->affinity_seconds &&
+	    affinity_recall(ctx, service->id, reach, service->affinity_seconds, origin))
+		return true;
+	set = read_set(set_id(service->id, reach));
+	if (!set.count || !take(set.base + random_place(set), origin))
+		return false;
+	if (service->affinity_seconds)
+		affinity_remember(ctx, service->id, origin);
+	return true;
+}
+
+static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, struct peer *asked, struct origin *origin)
+{
+	struct service service = find_service(ctx, asked, NULL, IPPROTO_TCP);
+
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL))
+		return refuse(&service);
+	if (!service.id) {
 		tcp_forget(bpf_get_socket_cookie(ctx));
 		return ALLOW;
 	}
-	set = read_set(service_id);
 	set_service(origin, asked);
-	if (!set.count || !take(set.base + random_place(set), origin))
-		return refuse(service_id);
+	if (!tcp_choose(ctx, &service, origin))
+		return refuse(&service);
 	tcp_remember(ctx, origin);
-	count_connection(service_id);
+	count_connection(service.id);
 	return TRANSLATE;
 }
 
-/* Always a new choice: a client that connects again hopes for another backend. */
-static __always_inline enum verdict connect_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
-						struct origin *origin)
+/* Always a new choice, but for a client that stays: one that connects again hopes for another backend. */
+static __always_inline enum verdict connect_udp(struct bpf_sock_addr *ctx, struct peer *asked, struct origin *origin)
 {
-	__u32 service_id = find_service(asked, IPPROTO_UDP);
+	struct service service = find_service(ctx, asked, NULL, IPPROTO_UDP);
 	struct udp_socket socket = udp_socket(ctx);
 
-	if (!service_id) {
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL))
+		return refuse(&service);
+	if (!service.id) {
 		udp_forget(&socket, asked);
 		return ALLOW;
 	}
 	set_service(origin, asked);
-	if (!udp_choose(ctx, service_id, origin))
-		return refuse(service_id);
+	if (!udp_choose_for_client(ctx, &socket, &service, origin))
+		return refuse(&service);
 	udp_remember(ctx, &socket, origin);
-	count_connection(service_id);
+	count_connection(service.id);
 	return TRANSLATE;
 }
 
-static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, const struct peer *asked,
-						struct origin *origin)
+static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, struct peer *asked, struct origin *origin)
 {
 	switch (ctx->protocol) {
 	case IPPROTO_TCP:
@@ -100,29 +123,31 @@ static __always_inline enum verdict connect_any(struct bpf_sock_addr *ctx, const
 	}
 }
 
-static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, const struct peer *asked,
-					     struct origin *origin)
+static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, struct peer *asked,
+					     const struct address *source, struct origin *origin)
 {
+	struct service service;
 	struct udp_socket socket;
-	__u32 service_id;
 
 	if (ctx->protocol != IPPROTO_UDP)
 		return ALLOW;
-	service_id = find_service(asked, IPPROTO_UDP);
+	service = find_service(ctx, asked, source, IPPROTO_UDP);
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, source))
+		return refuse(&service);
 	socket = udp_socket(ctx);
-	if (!service_id) {
+	if (!service.id) {
 		/* A plain send() on a connected IPv6 socket comes here too, if its peer is v4-mapped. */
 		if (asked->port != socket.peer.port || !same_address(&asked->address, &socket.peer.address))
 			udp_forget(&socket, asked);
 		return ALLOW;
 	}
 	set_service(origin, asked);
-	if (udp_stick(&socket, service_id, origin))
+	if (udp_stick(&socket, service.id, origin))
 		return TRANSLATE;
-	if (!udp_choose(ctx, service_id, origin))
-		return refuse(service_id);
+	if (!udp_choose_for_client(ctx, &socket, &service, origin))
+		return refuse(&service);
 	udp_remember(ctx, &socket, origin);
-	count_connection(service_id);
+	count_connection(service.id);
 	return TRANSLATE;
 }
 
@@ -199,18 +224,20 @@ SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct peer asked = peer4(ctx);
+	struct address source = source4(ctx);
 	struct origin origin = {};
 
-	return translate4(ctx, send_udp(ctx, &asked, &origin), &origin);
+	return translate4(ctx, send_udp(ctx, &asked, &source, &origin), &origin);
 }
 
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct peer asked = peer6(ctx);
+	struct address source = source6(ctx);
 	struct origin origin = {};
 
-	return translate6(ctx, send_udp(ctx, &asked, &origin), &origin);
+	return translate6(ctx, send_udp(ctx, &asked, &source, &origin), &origin);
 }
 
 SEC("cgroup/recvmsg4")
@@ -243,6 +270,18 @@ int sock_release(struct bpf_sock *ctx)
 	if (ctx->protocol == IPPROTO_TCP)
 		tcp_forget(bpf_get_socket_cookie(ctx));
 	return ALLOW;
+}
+
+SEC("cgroup/post_bind4")
+int post_bind4(struct bpf_sock *ctx)
+{
+	return guard_bind4(ctx) ? fail(EADDRINUSE) : ALLOW;
+}
+
+SEC("cgroup/post_bind6")
+int post_bind6(struct bpf_sock *ctx)
+{
+	return guard_bind6(ctx) ? fail(EADDRINUSE) : ALLOW;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

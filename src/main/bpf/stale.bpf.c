@@ -135,7 +135,7 @@ static long look_at_slot(__u32 index, struct search *search)
 	__u32 *id = bpf_map_lookup_elem(&slots, &slot);
 	struct backend *backend = id ? bpf_map_lookup_elem(&backends, id) : NULL;
 
-	search->found = backend && backend->state != BACKEND_GONE && backend->port == search->port &&
+	search->found = backend && backend->state && backend->port == search->port &&
 			same_address(&backend->address, &search->address);
 	return search->found;
 }
@@ -148,13 +148,15 @@ static long look_at_slot(__u32 index, struct search *search)
 static __always_inline bool is_back(const struct origin *origin, __u8 protocol)
 {
 	struct search search = {.address = origin->backend, .port = origin->backend_port};
-	struct peer asked = {origin->service, origin->service_port};
-	__u32 service_id = find_service(&asked, protocol);
+	struct frontend_key key = {.address = origin->service, .port = origin->service_port, .protocol = protocol};
+	struct service service = find_frontend(&key);
 	struct set set;
 
-	if (!service_id)
+	if (!service.id && node_address(&origin->service))
+		service = find_node_port(&origin->service, origin->service_port, protocol);
+	if (!service.id)
 		return false;
-	set = read_set(service_id);
+	set = read_set(set_id(service.id, reach_inside(&service)));
 	search.base = set.base;
 	bpf_loop(set.count, look_at_slot, &search, 0);
 	return search.found;
@@ -170,7 +172,7 @@ __noinline bool is_stale(const struct origin *origin, __u8 protocol)
 		return false;
 	id = origin->backend_id;
 	backend = bpf_map_lookup_elem(&backends, &id);
-	if (backend && *(volatile __u8 *)&backend->state != BACKEND_GONE && backend->generation == origin->generation)
+	if (backend && *(volatile __u8 *)&backend->state && backend->generation == origin->generation)
 		return false;
 	return !is_back(origin, protocol);
 }
@@ -180,7 +182,6 @@ static __always_inline bool is_stale_udp(struct sock_common *sk, struct udp_orig
 {
 	struct peer peer = peer_of(sk);
 	struct origin origin = {};
-	struct origin *far;
 
 	if (!peer.port)
 		return false;
@@ -194,11 +195,8 @@ static __always_inline bool is_stale_udp(struct sock_common *sk, struct udp_orig
 		return false;
 	struct origin_key key = {.cookie = sk->skc_cookie.counter, .address = peer.address, .port = peer.port};
 
-	far = bpf_map_lookup_elem(&udp_by_backend, &key);
-	if (!far)
-		return false;
-	origin = *far;
-	return is_stale(&origin, IPPROTO_UDP);
+	return read_far(bpf_map_lookup_elem(&udp_by_backend, &key), key.cookie, &origin) &&
+	       is_stale(&origin, IPPROTO_UDP);
 }
 
 /* Writes the inode number of each network namespace that has something for end_udp: once a socket, 32 bits. */

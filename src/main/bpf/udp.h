@@ -9,6 +9,7 @@
 #ifndef SHUNT_UDP_H
 #define SHUNT_UDP_H
 
+#include "affinity.h"
 #include "maps.h"
 #include "peer.h"
 #include "service.h"
@@ -32,46 +33,57 @@ static __always_inline struct udp_socket udp_socket(struct bpf_sock_addr *ctx)
 	};
 }
 
-static __always_inline struct origin *far_by_service(__u64 cookie, const struct address *address, __be16 port)
+static __always_inline struct origin_key origin_key(__u64 cookie, const struct address *address, __be16 port)
 {
-	struct origin_key key = {.cookie = cookie, .address = *address, .port = port};
-
-	return bpf_map_lookup_elem(&udp_by_service, &key);
+	return (struct origin_key){.cookie = cookie, .address = *address, .port = port};
 }
 
-static __always_inline struct origin *far_by_backend(__u64 cookie, const struct address *address, __be16 port)
+static __always_inline bool far_by_service(__u64 cookie, const struct address *address, __be16 port,
+					   struct origin *origin)
 {
-	struct origin_key key = {.cookie = cookie, .address = *address, .port = port};
+	struct origin_key key = origin_key(cookie, address, port);
 
-	return bpf_map_lookup_elem(&udp_by_backend, &key);
+	return read_far(bpf_map_lookup_elem(&udp_by_service, &key), cookie, origin) &&
+	       is_service(origin, address, port);
+}
+
+static __always_inline bool far_by_backend(__u64 cookie, const struct address *address, __be16 port,
+					   struct origin *origin)
+{
+	struct origin_key key = origin_key(cookie, address, port);
+
+	return read_far(bpf_map_lookup_elem(&udp_by_backend, &key), cookie, origin) &&
+	       is_backend(origin, address, port);
 }
 
 static __always_inline void put_by_service(__u64 cookie, const struct origin *origin)
 {
-	struct origin_key key = {.cookie = cookie, .address = origin->service, .port = origin->service_port};
+	struct origin_key key = origin_key(cookie, &origin->service, origin->service_port);
+	struct far_origin far = {.cookie = cookie, .origin = *origin};
 
-	if (bpf_map_update_elem(&udp_by_service, &key, origin, BPF_ANY))
+	if (bpf_map_update_elem(&udp_by_service, &key, &far, BPF_ANY))
 		count_error(SOCK_UDP_ORIGIN_LOST);
 }
 
 static __always_inline void put_by_backend(__u64 cookie, const struct origin *origin)
 {
-	struct origin_key key = {.cookie = cookie, .address = origin->backend, .port = origin->backend_port};
+	struct origin_key key = origin_key(cookie, &origin->backend, origin->backend_port);
+	struct far_origin far = {.cookie = cookie, .origin = *origin};
 
-	if (bpf_map_update_elem(&udp_by_backend, &key, origin, BPF_ANY))
+	if (bpf_map_update_elem(&udp_by_backend, &key, &far, BPF_ANY))
 		count_error(SOCK_UDP_ORIGIN_LOST);
 }
 
 static __always_inline void drop_by_service(__u64 cookie, const struct address *address, __be16 port)
 {
-	struct origin_key key = {.cookie = cookie, .address = *address, .port = port};
+	struct origin_key key = origin_key(cookie, address, port);
 
 	bpf_map_delete_elem(&udp_by_service, &key);
 }
 
 static __always_inline void drop_by_backend(__u64 cookie, const struct address *address, __be16 port)
 {
-	struct origin_key key = {.cookie = cookie, .address = *address, .port = port};
+	struct origin_key key = origin_key(cookie, address, port);
 
 	bpf_map_delete_elem(&udp_by_backend, &key);
 }
@@ -80,7 +92,7 @@ static __always_inline void drop_by_backend(__u64 cookie, const struct address *
 static __always_inline bool udp_recall(const struct udp_socket *socket, const struct peer *peer, struct origin *origin)
 {
 	struct udp_origins *origins = socket->origins;
-	struct origin *far;
+	struct origin other;
 
 	if (!origins)
 		return false;
@@ -92,11 +104,9 @@ static __always_inline bool udp_recall(const struct udp_socket *socket, const st
 	}
 	if (!origins->overflowed)
 		return false;
-	far = far_by_backend(socket->cookie, &peer->address, peer->port);
-	if (!far)
+	if (!far_by_backend(socket->cookie, &peer->address, peer->port, origin))
 		return false;
-	*origin = *far;
-	if (!far_by_service(socket->cookie, &origin->service, origin->service_port))
+	if (!far_by_service(socket->cookie, &origin->service, origin->service_port, &other))
 		put_by_service(socket->cookie, origin);
 	return true;
 }
@@ -116,7 +126,7 @@ static __always_inline enum standing standing_of(const struct origin *known, con
 static __always_inline enum standing standing(const struct udp_socket *socket, const struct origin *origin)
 {
 	struct udp_origins *origins = socket->origins;
-	struct origin *far;
+	struct origin far;
 
 	if (origins) {
 		for (int i = 0; i < UDP_NEAR_ORIGINS; i++) {
@@ -124,9 +134,8 @@ static __always_inline enum standing standing(const struct udp_socket *socket, c
 				return standing_of(&origins->near[i], origin);
 		}
 		if (origins->overflowed) {
-			far = far_by_backend(socket->cookie, &origin->backend, origin->backend_port);
-			if (far)
-				return standing_of(far, origin);
+			if (far_by_backend(socket->cookie, &origin->backend, origin->backend_port, &far))
+				return standing_of(&far, origin);
 		}
 	}
 	if (is_backend(origin, &socket->peer.address, socket->peer.port))
@@ -146,9 +155,9 @@ __noinline bool udp_take_unused(struct bpf_sock_addr *ctx, __u32 slot, struct or
 }
 
 /* Any backend, but one that stands for no other service address if there is one. The origin's service is set. */
-__noinline bool udp_choose(struct bpf_sock_addr *ctx, __u32 service_id, struct origin *origin)
+__noinline bool udp_choose(struct bpf_sock_addr *ctx, __u32 set_id, struct origin *origin)
 {
-	struct set set = read_set(service_id);
+	struct set set = read_set(set_id);
 	__u32 start = random_place(set);
 
 	if (!origin || !set.count)
@@ -161,6 +170,29 @@ __noinline bool udp_choose(struct bpf_sock_addr *ctx, __u32 service_id, struct o
 }
 
 /*
+ * The backend that the client stays with, unless it stands for another service address on this socket: to tell replies
+ * apart comes first. Else any.
+ */
+static __always_inline bool udp_choose_for_client(struct bpf_sock_addr *ctx, const struct udp_socket *socket,
+						  const struct service *service, struct origin *origin)
+{
+	enum reach reach = reach_inside(service);
+	bool known = false;
+
+	if (service->affinity_seconds &&
+	    affinity_recall(ctx, service->id, reach, service->affinity_seconds, origin)) {
+		if (standing(socket, origin) != STANDS_FOR_OTHER)
+			return true;
+		known = true;
+	}
+	if (!udp_choose(ctx, set_id(service->id, reach), origin))
+		return false;
+	if (service->affinity_seconds && !known)
+		affinity_remember(ctx, service->id, origin);
+	return true;
+}
+
+/*
  * The backend through which the socket already talks to the service address, if that still serves. A connected socket
  * hears only its peer, so that comes first. The origin's service is set.
  */
@@ -168,7 +200,6 @@ static __always_inline bool udp_stick(const struct udp_socket *socket, __u32 ser
 {
 	struct udp_origins *origins = socket->origins;
 	struct origin known;
-	struct origin *far;
 
 	if (!origins)
 		return false;
@@ -187,10 +218,9 @@ static __always_inline bool udp_stick(const struct udp_socket *socket, __u32 ser
 	}
 	if (!origins->overflowed)
 		return false;
-	far = far_by_service(socket->cookie, &origin->service, origin->service_port);
-	if (!far || !still_serves(far, service_id))
+	if (!far_by_service(socket->cookie, &origin->service, origin->service_port, &known) ||
+	    !still_serves(&known, service_id))
 		return false;
-	known = *far;
 	switch (standing(socket, &known)) {
 	case STANDS_FOR_OTHER:
 		return false;
@@ -246,7 +276,7 @@ static __always_inline void udp_remember(struct bpf_sock_addr *ctx, const struct
 static __always_inline void udp_forget(const struct udp_socket *socket, const struct peer *peer)
 {
 	struct udp_origins *origins = socket->origins;
-	struct origin *far;
+	struct origin far;
 
 	if (!origins)
 		return;
@@ -256,10 +286,9 @@ static __always_inline void udp_forget(const struct udp_socket *socket, const st
 	}
 	if (!origins->overflowed)
 		return;
-	far = far_by_backend(socket->cookie, &peer->address, peer->port);
-	if (!far)
+	if (!far_by_backend(socket->cookie, &peer->address, peer->port, &far))
 		return;
-	drop_by_service(socket->cookie, &far->service, far->service_port);
+	drop_by_service(socket->cookie, &far.service, far.service_port);
 	drop_by_backend(socket->cookie, &peer->address, peer->port);
 }
 

@@ -21,6 +21,7 @@
  *	close ID
  *	serve tcp|udp ADDRESS PORT NAME             -> ok ID: answers HTTP requests, or any datagram, with NAME
  *	request ADDRESS PORT                        -> ok NAME, by one HTTP request
+ *	namespace                                   -> ok COOKIE, of the network namespace
  *	load KIND ADDRESS PORT AMOUNT [THREADS]     -> ok SECONDS OUTCOME=COUNT...
  *
  * AMOUNT is a count (10000) or a time (5s). An outcome is "ok", an errno's name, or name:NAME for who answered. KIND:
@@ -48,6 +49,10 @@
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
+#endif
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
 #endif
 
 #define NAME_SIZE 64
@@ -555,6 +560,19 @@ static bool print_request(const union address *to)
 	return !errno;
 }
 
+static bool print_namespace(void)
+{
+	unsigned long long cookie;
+	socklen_t size = sizeof(cookie);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool done = !getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+
+	if (done)
+		printf("ok %llu", cookie);
+	close(fd);
+	return done;
+}
+
 static bool disconnect(int fd)
 {
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
@@ -586,6 +604,8 @@ static bool run(char **words, int count)
 		return print_name(id, getpeername);
 	if (IS("getsockname", 1))
 		return print_name(id, getsockname);
+	if (IS("namespace", 0))
+		return print_namespace();
 	if (IS("load", 4))
 		return load(words, count);
 	if (IS("bind", 3))

@@ -196,7 +196,7 @@ final class ControlLoop implements Runnable {
 
     private void retryFailed() {
         long now = System.nanoTime();
-        if (!failures.isEmpty() && now - retryAtNanos >= 0) {
+        if (!failures.isEmpty() && (now - retryAtNanos >= 0 || datapath.roomCame())) {
             failures.keySet().forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
             retryAtNanos = now + RETRY_NANOS;
         }

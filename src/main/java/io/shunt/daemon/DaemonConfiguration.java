@@ -42,6 +42,7 @@ class DaemonConfiguration {
                     options.bpfRoot(),
                     options.cgroupRoot(),
                     new MapSizes(options.maxServices(), options.maxBackends()),
+                    false,
                     inbox);
         } catch (InstallationException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);

@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
 import io.shunt.table.Reach;
@@ -13,6 +14,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * <p>If a write fails, the neighbours are untouched, and {@link #put} may be called again.
  */
 public final class Datapath {
+    private static final Reach[] REACHES = Reach.values();
+    private static final Address LOOPBACK6 = Address.of("::1");
     private static final String BACKENDS_FLAG = "--max-backends";
     private static final String SERVICES_FLAG = "--max-services";
 
@@ -41,6 +45,13 @@ public final class Datapath {
 
     /** Frontends found in the kernel that name no service there can be: the maps were damaged. */
     private final Set<Frontend> strays = new HashSet<>();
+
+    private final Set<Address> nodeAddresses = new HashSet<>();
+    private int sourceRanges;
+    /** Something found a map full since room last came. */
+    private boolean wantsRoom;
+
+    private boolean roomCame;
 
     private Runnable whenBackendsAreGone = () -> {};
 
@@ -65,23 +76,23 @@ public final class Datapath {
     private static final class Entry {
         final int serviceId;
         String name;
-        int base;
-        int count;
+        /** By reach; the same run stands for both where they have the same backends. */
+        Run[] runs = {Run.EMPTY, Run.EMPTY};
+
         List<Backend> backends = List.of();
         int[] backendIds = {};
-        final Set<Frontend> frontends = new HashSet<>(2);
+        final Map<Frontend, Route> frontends = new HashMap<>(2);
+        Set<Prefix> ranges = Set.of();
+        /** Which of these are to stay. */
+        Set<Prefix> wantedRanges = Set.of();
 
         Entry(int serviceId, String name) {
             this.serviceId = serviceId;
             this.name = name;
         }
 
-        void adopt(Backend backend, int id) {
-            List<Backend> longer = new ArrayList<>(backends);
-            longer.add(backend);
-            backends = longer;
-            backendIds = Arrays.copyOf(backendIds, backendIds.length + 1);
-            backendIds[backendIds.length - 1] = id;
+        Run run(Reach reach) {
+            return runs[reach.ordinal()];
         }
     }
 
@@ -116,9 +127,13 @@ public final class Datapath {
             outcomes.add(attempt(wanted, () -> add(wanted, family)));
         }
         for (int i = 0; i < group.size(); i++) {
-            VirtualService wanted = group.get(i);
-            if (outcomes.get(i).failure() == null) {
-                outcomes.set(i, attempt(wanted, () -> removeUnwantedFrontends(wanted)));
+            RuntimeException failure = outcomes.get(i).failure();
+            if (failure == null || failure instanceof FrontendTakenException) {
+                VirtualService wanted = group.get(i);
+                Outcome removed = attempt(wanted, () -> removeUnwanted(wanted));
+                if (removed.failure() != null) {
+                    outcomes.set(i, removed);
+                }
             }
         }
         for (String name : obsolete) {
@@ -134,29 +149,40 @@ public final class Datapath {
             writes.run();
         } catch (RuntimeException e) {
             failure = e;
+            wantsRoom |= e instanceof TableFullException;
         }
         Entry entry = entries.get(wanted.name());
         return new Outcome(entry == null ? -1 : entry.serviceId, failure);
     }
 
+    /** Adds all that nobody else has. */
     private void add(VirtualService wanted, Set<String> family) {
-        refuseTakenFrontends(wanted, family);
+        Map<Frontend, String> taken = taken(wanted, family);
         Entry entry = entries.get(wanted.name());
         if (entry == null) {
             entry = claim(wanted);
         }
         if (entry == null) {
+            if (!taken.isEmpty() && taken.size() == wanted.frontends().size()) {
+                throw new FrontendTakenException(taken);
+            }
             entry = create(wanted.name());
         }
         putBackends(entry, wanted.backends());
-        addFrontends(entry, wanted.frontends().keySet());
+        putSourceRanges(entry, wanted.sourceRanges());
+        addFrontends(entry, wanted, taken.keySet());
+        if (!taken.isEmpty()) {
+            throw new FrontendTakenException(taken);
+        }
     }
 
     private Entry create(String name) {
         Entry entry = new Entry(serviceIds.take(), name);
         try {
             maps.putStats(entry.serviceId);
-            maps.putSet(entry.serviceId, 0, 0);
+            for (Reach reach : REACHES) {
+                maps.putSet(entry.serviceId, reach, Run.EMPTY);
+            }
         } catch (RuntimeException e) {
             serviceIds.release(entry.serviceId);
             throw e;
@@ -165,16 +191,19 @@ public final class Datapath {
         return entry;
     }
 
-    private void refuseTakenFrontends(VirtualService wanted, Set<String> family) {
+    /** The frontends that others have and keep, and who has each. */
+    private Map<Frontend, String> taken(VirtualService wanted, Set<String> family) {
+        Map<Frontend, String> taken = new HashMap<>(0);
         for (Frontend frontend : wanted.frontends().keySet()) {
             Entry owner = owners.get(frontend);
             if (owner != null
                     && !owner.name.equals(wanted.name())
                     && !family.contains(owner.name)
                     && !adopted.contains(owner)) {
-                throw new FrontendTakenException(frontend, owner.name);
+                taken.put(frontend, owner.name);
             }
         }
+        return taken;
     }
 
     private void putBackends(Entry entry, List<Backend> wanted) {
@@ -187,12 +216,9 @@ public final class Datapath {
             }
         }
         int[] ids = new int[wanted.size()];
-        int[] active = new int[wanted.size()];
-        int activeCount = 0;
         List<Integer> fresh = new ArrayList<>();
         List<Integer> changedState = new ArrayList<>();
-        int base;
-        boolean sameRun;
+        Run[] runsAfter;
         try {
             for (int i = 0; i < ids.length; i++) {
                 Backend backend = wanted.get(i);
@@ -209,12 +235,8 @@ public final class Datapath {
                         changedState.add(i);
                     }
                 }
-                if (backend.state().takes(Reach.CLUSTER)) {
-                    active[activeCount++] = ids[i];
-                }
             }
-            sameRun = isRun(entry, active, activeCount);
-            base = sameRun ? entry.base : writeRun(active, activeCount);
+            runsAfter = writeRuns(entry, wanted, ids);
         } catch (RuntimeException e) {
             fresh.forEach(id -> freeUnseen(id, e));
             throw e;
@@ -222,46 +244,81 @@ public final class Datapath {
         for (int i : changedState) {
             maps.putBackendState(ids[i], wanted.get(i).state());
         }
-        int oldBase = entry.base;
-        int oldCount = entry.count;
-        if (!sameRun) {
-            maps.putSet(entry.serviceId, base, activeCount);
-            entry.base = base;
-            entry.count = activeCount;
+        Run[] runsBefore = entry.runs;
+        for (Reach reach : REACHES) {
+            Run run = runsAfter[reach.ordinal()];
+            if (!run.equals(entry.run(reach))) {
+                maps.putSet(entry.serviceId, reach, run);
+            }
         }
         before.values().forEach(place -> gone.add(entry.backendIds[place]));
+        entry.runs = runsAfter;
         entry.backends = wanted;
         entry.backendIds = ids;
         gone.forEach(maps::markBackendGone);
-        if (!sameRun || !gone.isEmpty()) {
-            free(sameRun ? 0 : oldBase, sameRun ? 0 : oldCount, gone);
-        }
+        free(without(runsBefore, runsAfter), gone);
         publishUse();
     }
 
-    private boolean isRun(Entry entry, int[] active, int count) {
-        if (entry.count != count) {
+    /** The runs of each reach, of which those are new that no set points at yet. */
+    private Run[] writeRuns(Entry entry, List<Backend> backends, int[] ids) {
+        Run[] runsAfter = {Run.EMPTY, Run.EMPTY};
+        try {
+            for (Reach reach : REACHES) {
+                int[] members = members(backends, ids, reach);
+                runsAfter[reach.ordinal()] = Stream.of(runsAfter[0], entry.run(reach))
+                        .filter(run -> holds(run, members))
+                        .findFirst()
+                        .orElseGet(() -> writeRun(members));
+            }
+        } catch (RuntimeException e) {
+            without(runsAfter, entry.runs).forEach(run -> runs.release(run.base(), run.count()));
+            throw e;
+        }
+        return runsAfter;
+    }
+
+    private static int[] members(List<Backend> backends, int[] ids, Reach reach) {
+        int[] members = new int[ids.length];
+        int count = 0;
+        for (int i = 0; i < ids.length; i++) {
+            if (backends.get(i).state().takes(reach)) {
+                members[count++] = ids[i];
+            }
+        }
+        return Arrays.copyOf(members, count);
+    }
+
+    private boolean holds(Run run, int[] members) {
+        if (run.count() != members.length) {
             return false;
         }
-        for (int i = 0; i < count; i++) {
-            if (maps.slot(entry.base + i) != active[i]) {
+        for (int i = 0; i < members.length; i++) {
+            if (maps.slot(run.base() + i) != members[i]) {
                 return false;
             }
         }
         return true;
     }
 
-    private int writeRun(int[] backends, int count) {
-        int base = runs.take(count);
+    private Run writeRun(int[] members) {
+        Run run = new Run(runs.take(members.length), members.length);
         try {
-            for (int i = 0; i < count; i++) {
-                maps.putSlot(base + i, backends[i]);
+            for (int i = 0; i < members.length; i++) {
+                maps.putSlot(run.base() + i, members[i]);
             }
         } catch (RuntimeException e) {
-            runs.release(base, count);
+            runs.release(run.base(), run.count());
             throw e;
         }
-        return base;
+        return run;
+    }
+
+    private static Set<Run> without(Run[] some, Run[] others) {
+        Set<Run> left = new HashSet<>(Arrays.asList(some));
+        Arrays.asList(others).forEach(left::remove);
+        left.remove(Run.EMPTY);
+        return left;
     }
 
     /** Takes back a backend that no slot has named yet. */
@@ -274,30 +331,79 @@ public final class Datapath {
         }
     }
 
-    private void addFrontends(Entry entry, Set<Frontend> wanted) {
-        for (Frontend frontend : wanted) {
-            if (entry.frontends.contains(frontend)) {
-                continue;
+    private void putSourceRanges(Entry entry, List<Prefix> wanted) {
+        if (!wanted.isEmpty()) {
+            // Until the frontends are as wanted too, they may need the old ones.
+            entry.wantedRanges = new HashSet<>(entry.wantedRanges);
+            entry.wantedRanges.addAll(wanted);
+        }
+        for (Prefix range : wanted) {
+            if (!entry.ranges.contains(range)) {
+                maps.putSourceRange(entry.serviceId, range);
+                remember(entry, range);
             }
-            maps.putFrontend(frontend, entry.serviceId);
-            strays.remove(frontend);
-            Entry loser = owners.put(frontend, entry);
-            if (loser != null) {
-                loser.frontends.remove(frontend);
-            }
-            entry.frontends.add(frontend);
         }
     }
 
-    private void removeUnwantedFrontends(VirtualService wanted) {
+    /** Few services have any, so most share the empty set. */
+    private void remember(Entry entry, Prefix range) {
+        if (entry.ranges.isEmpty()) {
+            entry.ranges = new HashSet<>();
+        }
+        entry.ranges.add(range);
+        sourceRanges++;
+    }
+
+    private void addFrontends(Entry entry, VirtualService wanted, Set<Frontend> taken) {
+        wanted.frontends().forEach((frontend, access) -> {
+            Route route = new Route(entry.serviceId, access, wanted.affinitySeconds());
+            if (taken.contains(frontend) || route.equals(entry.frontends.get(frontend))) {
+                return;
+            }
+            maps.putFrontend(frontend, route);
+            strays.remove(frontend);
+            Entry loser = owners.put(frontend, entry);
+            if (loser != null && loser != entry) {
+                loser.frontends.remove(frontend);
+            }
+            entry.frontends.put(frontend, route);
+        });
+    }
+
+    private void removeUnwanted(VirtualService wanted) {
         Entry entry = entries.get(wanted.name());
-        if (entry != null && entry.frontends.size() > wanted.frontends().size()) {
-            removeFrontends(entry, wanted.frontends().keySet());
+        if (entry == null) {
+            return;
+        }
+        removeFrontends(entry, wanted.frontends().keySet());
+        entry.wantedRanges = Set.copyOf(wanted.sourceRanges());
+        if (entry.ranges.size() == entry.wantedRanges.size()) {
+            return;
+        }
+        if (entry.wantedRanges.isEmpty()) {
+            // Everyone may come in now, also whom a program asks for that has just found the frontend restricted.
+            grace.after(() -> {
+                removeUnwantedRanges(entry);
+                freed();
+            });
+        } else {
+            removeUnwantedRanges(entry);
+        }
+    }
+
+    private void removeUnwantedRanges(Entry entry) {
+        for (Iterator<Prefix> each = entry.ranges.iterator(); each.hasNext(); ) {
+            Prefix range = each.next();
+            if (!entry.wantedRanges.contains(range)) {
+                maps.removeSourceRange(entry.serviceId, range);
+                each.remove();
+                sourceRanges--;
+            }
         }
     }
 
     private void removeFrontends(Entry entry, Set<Frontend> kept) {
-        for (Iterator<Frontend> each = entry.frontends.iterator(); each.hasNext(); ) {
+        for (Iterator<Frontend> each = entry.frontends.keySet().iterator(); each.hasNext(); ) {
             Frontend frontend = each.next();
             if (!kept.contains(frontend)) {
                 maps.removeFrontend(frontend);
@@ -319,8 +425,10 @@ public final class Datapath {
     private void remove(Entry entry) {
         removeFrontends(entry, Set.of());
         grace.after(() -> {
-            maps.putSet(entry.serviceId, 0, 0);
-            runs.release(entry.base, entry.count);
+            for (Reach reach : REACHES) {
+                maps.putSet(entry.serviceId, reach, Run.EMPTY);
+            }
+            without(entry.runs, new Run[0]).forEach(run -> runs.release(run.base(), run.count()));
             for (int id : entry.backendIds) {
                 maps.markBackendGone(id);
                 backendIds.release(id);
@@ -328,35 +436,90 @@ public final class Datapath {
             if (entry.backendIds.length > 0) {
                 whenBackendsAreGone.run();
             }
-            try {
-                maps.removeStats(entry.serviceId);
-            } finally {
-                serviceIds.release(entry.serviceId);
-                publishUse();
-            }
+            releaseServiceId(entry);
         });
     }
 
-    private void free(int base, int count, List<Integer> backends) {
+    /** Who gets the id next must not let in whom this service did, so it is kept until that is certain. */
+    private void releaseServiceId(Entry entry) {
+        entry.wantedRanges = Set.of();
+        try {
+            removeUnwantedRanges(entry);
+        } catch (RuntimeException e) {
+            grace.after(() -> releaseServiceId(entry));
+            throw e;
+        }
+        try {
+            maps.removeStats(entry.serviceId);
+        } finally {
+            serviceIds.release(entry.serviceId);
+            freed();
+        }
+    }
+
+    private void free(Set<Run> old, List<Integer> backends) {
+        if (old.isEmpty() && backends.isEmpty()) {
+            return;
+        }
         grace.after(() -> {
-            runs.release(base, count);
+            old.forEach(run -> runs.release(run.base(), run.count()));
             backends.forEach(backendIds::release);
-            publishUse();
+            freed();
             if (!backends.isEmpty()) {
                 whenBackendsAreGone.run();
             }
         });
     }
 
+    private void freed() {
+        roomCame |= wantsRoom;
+        wantsRoom = false;
+        publishUse();
+    }
+
+    /**
+     * Whether something has been freed since a {@link TableFullException}, so that it is worth to try again; then false
+     * until the next one.
+     */
+    public boolean roomCame() {
+        boolean came = roomCame;
+        roomCame = false;
+        return came;
+    }
+
+    /**
+     * Says which of the node's addresses take node ports, in place of what was said before, also by an earlier process.
+     *
+     * @param wanted with 127.0.0.1 if loopback does, in this process's own network namespace alone; IPv6 loopback never
+     *     does, and is passed over
+     * @throws TableFullException if there are too many; the kernel then has some of them
+     */
+    public void putNodeAddresses(Set<Address> wanted) {
+        for (Address address : wanted) {
+            if (!address.equals(LOOPBACK6) && !nodeAddresses.contains(address)) {
+                maps.putNodeAddress(address);
+                nodeAddresses.add(address);
+            }
+        }
+        for (Iterator<Address> each = nodeAddresses.iterator(); each.hasNext(); ) {
+            Address address = each.next();
+            if (!wanted.contains(address)) {
+                maps.removeNodeAddress(address);
+                each.remove();
+            }
+        }
+        publishUse();
+    }
+
     /** Ids and contents of the maps become entries without a name; their frontends will tell whose they are. */
     private void adopt() {
         Map<Integer, Entry> byId = new HashMap<>();
-        maps.forEachFrontend((frontend, id) -> {
-            Entry entry = adopt(byId, id);
+        maps.forEachFrontend((frontend, route) -> {
+            Entry entry = adopt(byId, route.serviceId());
             if (entry == null) {
                 strays.add(frontend);
             } else {
-                entry.frontends.add(frontend);
+                entry.frontends.put(frontend, route);
                 owners.put(frontend, entry);
             }
         });
@@ -367,24 +530,46 @@ public final class Datapath {
             }
         });
         strayStats.forEach(maps::removeStats);
-        maps.forEachSetInUse(id -> {
+        adoptSourceRanges(byId);
+        maps.forEachSetInUse((id, reach, run) -> {
             Entry entry = adopt(byId, id);
-            if (entry == null) {
-                maps.putSet(id, 0, 0);
-            } else {
-                adoptSet(entry);
+            if (entry == null || !adopt(entry, reach, run)) {
+                maps.putSet(id, reach, Run.EMPTY);
             }
         });
+        adoptBackends(byId);
+        maps.forEachNodeAddress(nodeAddresses::add);
+        adopted.addAll(byId.values());
+        publishUse();
+    }
+
+    private void adoptSourceRanges(Map<Integer, Entry> byId) {
+        Map<Integer, List<Prefix>> strayRanges = new HashMap<>();
+        maps.forEachSourceRange((id, range) -> {
+            Entry entry = adopt(byId, id);
+            if (entry == null) {
+                strayRanges.computeIfAbsent(id, i -> new ArrayList<>()).add(range);
+            } else {
+                remember(entry, range);
+            }
+        });
+        strayRanges.forEach((id, ranges) -> ranges.forEach(range -> maps.removeSourceRange(id, range)));
+    }
+
+    private void adoptBackends(Map<Integer, Entry> byId) {
+        Map<Entry, List<Integer>> ids = new HashMap<>();
         maps.forEachBackend(id -> {
             Entry entry = adopt(byId, maps.backendServiceId(id));
             if (entry == null) {
                 maps.markBackendGone(id);
             } else if (backendIds.reserve(id)) {
-                entry.adopt(maps.backend(id), id);
+                ids.computeIfAbsent(entry, e -> new ArrayList<>()).add(id);
             }
         });
-        adopted.addAll(byId.values());
-        publishUse();
+        ids.forEach((entry, own) -> {
+            entry.backends = own.stream().map(maps::backend).toList();
+            entry.backendIds = own.stream().mapToInt(Integer::intValue).toArray();
+        });
     }
 
     /** The entry of a service id, null if there can be no such id. */
@@ -397,27 +582,44 @@ public final class Datapath {
         return entry;
     }
 
-    private void adoptSet(Entry entry) {
-        int base = maps.setBase(entry.serviceId);
-        int count = maps.setCount(entry.serviceId);
-        if (runs.reserve(base, count)) {
-            entry.base = base;
-            entry.count = count;
-        } else {
-            maps.putSet(entry.serviceId, 0, 0);
+    /** False if the run is another service's, or none there can be. */
+    private boolean adopt(Entry entry, Reach reach, Run run) {
+        if (Arrays.asList(entry.runs).contains(run) || runs.reserve(run.base(), run.count())) {
+            entry.runs[reach.ordinal()] = run;
+            return true;
         }
+        return false;
     }
 
+    /**
+     * Takes over what an earlier process left of this virtual service: of all that has one of its frontends, what has the
+     * most of them, and the fewest that it does not want, for two may have wanted the same external address.
+     */
     private @Nullable Entry claim(VirtualService wanted) {
-        for (Frontend frontend : wanted.frontends().keySet()) {
+        Set<Frontend> frontends = wanted.frontends().keySet();
+        Entry best = null;
+        long bestWanted = 0;
+        for (Frontend frontend : frontends) {
             Entry entry = owners.get(frontend);
-            if (entry != null && adopted.remove(entry)) {
-                entry.name = wanted.name();
-                entries.put(wanted.name(), entry);
-                return entry;
+            if (entry == null || entry == best || !adopted.contains(entry)) {
+                continue;
+            }
+            long alsoWanted = entry.frontends.keySet().stream()
+                    .filter(frontends::contains)
+                    .count();
+            if (best == null
+                    || alsoWanted > bestWanted
+                    || (alsoWanted == bestWanted && entry.frontends.size() < best.frontends.size())) {
+                best = entry;
+                bestWanted = alsoWanted;
             }
         }
-        return null;
+        if (best != null) {
+            adopted.remove(best);
+            best.name = wanted.name();
+            entries.put(wanted.name(), best);
+        }
+        return best;
     }
 
     /**
@@ -452,8 +654,10 @@ public final class Datapath {
     private void publishUse() {
         use = Map.of(
                 "frontends", owners.size(),
+                "node_addresses", nodeAddresses.size(),
+                "source_ranges", sourceRanges,
                 "service_stats", serviceIds.inUse(),
-                "sets", serviceIds.inUse(),
+                "sets", serviceIds.inUse() * REACHES.length,
                 "backends", backendIds.inUse(),
                 "slots", runs.inUse());
     }

@@ -1,10 +1,17 @@
 package io.shunt.datapath;
 
 import io.shunt.table.Frontend;
+import java.util.Map;
+import java.util.stream.Collectors;
 
-/** Two virtual services want the same frontend; the one that has it keeps it. */
+/** Frontends that another virtual service has already, which keeps them; everything else is as wanted. */
 public final class FrontendTakenException extends RuntimeException {
-    FrontendTakenException(Frontend frontend, String owner) {
-        super(frontend + " already belongs to " + owner + ": give one of the two another address or port");
+    /** @param owners who has which */
+    FrontendTakenException(Map<Frontend, String> owners) {
+        super(owners.entrySet().stream()
+                        .map(taken -> taken.getKey() + " already belongs to " + taken.getValue())
+                        .sorted()
+                        .collect(Collectors.joining(", "))
+                + ": give one of the two another address or port");
     }
 }

@@ -31,7 +31,7 @@ final class IdPool {
     int take() {
         int id = taken.nextClearBit(cursor);
         if (id >= size) {
-            throw new TableFullException(map, size - 1, flag);
+            throw new TableFullException(map, size - 1, "raise " + flag);
         }
         taken.set(id);
         cursor = id + 1;

@@ -45,7 +45,8 @@ import org.slf4j.LoggerFactory;
 public final class Installation implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Installation.class);
     private static final String OBJECT = "sock";
-    private static final List<String> SOCKET_ERRORS = List.of("tcp_origin_lost", "udp_origin_lost", "bad_set");
+    private static final List<String> SOCKET_ERRORS =
+            List.of("tcp_origin_lost", "udp_origin_lost", "bad_set", "affinity_lost");
 
     private final BpfRoot root;
     private final Path cgroup;
@@ -70,10 +71,21 @@ public final class Installation implements AutoCloseable {
      * @param bpfRoot where to pin; locked until {@link #close}
      * @param cgroup the cgroup2 directory whose sockets are translated
      * @param sizes used for maps that no earlier process pinned
+     * @param hostNamespaceOnly whether sockets of other network namespaces than this process's own are left alone
      * @param control runs tasks on the thread that will use the {@link #datapath}
      * @throws InstallationException if this node or what is pinned does not allow it
      */
-    public static Installation open(Path bpfRoot, Path cgroup, MapSizes sizes, Executor control) {
+    public static Installation open(
+            Path bpfRoot, Path cgroup, MapSizes sizes, boolean hostNamespaceOnly, Executor control) {
+        try {
+            Settings settings = new Settings(Syscalls.networkNamespaceCookie(), hostNamespaceOnly);
+            return open(bpfRoot, cgroup, sizes, settings, control);
+        } catch (BpfException e) {
+            throw explain(e);
+        }
+    }
+
+    static Installation open(Path bpfRoot, Path cgroup, MapSizes sizes, Settings settings, Executor control) {
         Deque<Closeable> opened = new ArrayDeque<>();
         try {
             checkNode(cgroup);
@@ -84,6 +96,7 @@ public final class Installation implements AutoCloseable {
             for (StructLayout layout : Layouts.SHARED) {
                 StructCheck.verify(object.btf(), layout);
             }
+            settings.writeTo(object);
             Set<String> reused = reusePinned(root, object, sizes);
             object.load();
             for (BpfMap map : object.maps()) {

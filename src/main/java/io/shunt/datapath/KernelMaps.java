@@ -9,7 +9,9 @@ import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.Cpus;
 import io.shunt.libbpf.Errno;
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
 import io.shunt.table.Reach;
@@ -20,6 +22,7 @@ import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
 
@@ -33,15 +36,40 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long KEY_ADDRESS = Layouts.offset(Layouts.FRONTEND_KEY, "address");
     private static final long KEY_PORT = Layouts.offset(Layouts.FRONTEND_KEY, "port");
     private static final long KEY_PROTOCOL = Layouts.offset(Layouts.FRONTEND_KEY, "protocol");
+    private static final long FRONTEND_ACCESS = Layouts.offset(Layouts.FRONTEND, "access");
+    private static final long FRONTEND_AFFINITY = Layouts.offset(Layouts.FRONTEND, "affinity_seconds");
     private static final long FRONTEND_SERVICE_ID = Layouts.offset(Layouts.FRONTEND, "service_id");
+    private static final long RANGE_LENGTH = Layouts.offset(Layouts.SOURCE_RANGE, "prefix_length");
+    private static final long RANGE_SERVICE_ID = Layouts.offset(Layouts.SOURCE_RANGE, "service_id");
+    private static final long RANGE_ADDRESS = Layouts.offset(Layouts.SOURCE_RANGE, "address");
     private static final VarHandle SET_WORD = JAVA_LONG.varHandle();
     private static final boolean LITTLE_ENDIAN = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
 
-    /** enum backend_state of types.h. */
+    private static final Reach[] REACHES = Reach.values();
+
+    /** enum backend_state of types.h, and what is left when none of it is set. */
     private static final byte GONE = 0;
 
-    private static final byte ACTIVE = 1;
-    private static final byte DRAINING = 2;
+    private static final byte SERVES = 1;
+    private static final byte IN_CLUSTER = 2;
+    private static final byte IN_LOCAL = 4;
+
+    /** enum frontend_access of types.h. */
+    private static final byte INSIDE_LOCAL = 1;
+
+    private static final byte OUTSIDE_LOCAL = 2;
+    private static final byte RESTRICTED = 4;
+    private static final byte OF_NODE = 8;
+
+    /** enum node_address of types.h. */
+    private static final int TAKES = 1;
+
+    private static final int LOOPBACK = 2;
+
+    private static final Address LOOPBACK4 = Address.of("127.0.0.1");
+
+    private static final String MORE_SERVICES = "raise --max-services";
+    private static final String FEWER_ADDRESSES = "choose fewer by --nodeport-addresses";
 
     /**
      * A hash map without preallocation takes its elements from a small per-CPU cache that the kernel refills a moment
@@ -54,6 +82,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     private final Arena arena = Arena.ofShared();
     private final BpfMap frontends;
+    private final BpfMap ranges;
+    private final BpfMap nodeAddresses;
     private final BpfMap stats;
     private final BpfMap setMap;
     private final BpfMap backendMap;
@@ -64,12 +94,20 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     /** The value begins with the key. */
     private final MemorySegment frontendKey = frontendValue.asSlice(0, Layouts.FRONTEND_KEY);
 
+    private final MemorySegment range = arena.allocate(Layouts.SOURCE_RANGE);
+    private final MemorySegment admitted = arena.allocateFrom(JAVA_BYTE, (byte) 1);
+    private final MemorySegment nodeAddress = arena.allocate(Layouts.ADDRESS);
+    private final MemorySegment nodeFlags = arena.allocate(JAVA_INT);
     private final MemorySegment statsKey = arena.allocate(JAVA_INT);
     private final MemorySegment noStats =
             arena.allocate(Layouts.SERVICE_STATS.byteSize() * Cpus.possible(), Long.BYTES);
 
     private final CallCount frontendUpdates = new CallCount("update", "frontends");
     private final CallCount frontendDeletes = new CallCount("delete", "frontends");
+    private final CallCount rangeUpdates = new CallCount("update", "source_ranges");
+    private final CallCount rangeDeletes = new CallCount("delete", "source_ranges");
+    private final CallCount nodeUpdates = new CallCount("update", "node_addresses");
+    private final CallCount nodeDeletes = new CallCount("delete", "node_addresses");
     private final CallCount statsUpdates = new CallCount("update", "service_stats");
     private final CallCount statsDeletes = new CallCount("delete", "service_stats");
     private final CallCount setStores = new CallCount("store", "sets");
@@ -79,6 +117,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     /** @param maps the loaded maps by name */
     KernelMaps(Function<String, BpfMap> maps) {
         frontends = maps.apply("frontends");
+        ranges = maps.apply("source_ranges");
+        nodeAddresses = maps.apply("node_addresses");
         stats = maps.apply("service_stats");
         setMap = maps.apply("sets");
         backendMap = maps.apply("backends");
@@ -89,7 +129,17 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     List<CallCount> calls() {
         return List.of(
-                frontendUpdates, frontendDeletes, statsUpdates, statsDeletes, setStores, slotStores, backendStores);
+                frontendUpdates,
+                frontendDeletes,
+                rangeUpdates,
+                rangeDeletes,
+                nodeUpdates,
+                nodeDeletes,
+                statsUpdates,
+                statsDeletes,
+                setStores,
+                slotStores,
+                backendStores);
     }
 
     /** Unmaps the arrays; the maps stay. */
@@ -100,7 +150,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public int maxServices() {
-        return sets.size();
+        return sets.size() / REACHES.length;
     }
 
     @Override
@@ -114,13 +164,29 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     }
 
     @Override
-    public void putFrontend(Frontend frontend, int serviceId) {
+    public void putFrontend(Frontend frontend, Route route) {
         writeKey(frontend);
-        frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, serviceId);
-        update(frontendUpdates, frontends, frontendKey, frontendValue);
+        frontendValue.set(JAVA_BYTE, FRONTEND_ACCESS, accessBits(frontend, route.access()));
+        frontendValue.set(JAVA_INT, FRONTEND_AFFINITY, route.affinitySeconds());
+        frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, route.serviceId());
+        update(frontendUpdates, frontends, frontendKey, frontendValue, MORE_SERVICES);
     }
 
-    private static void update(CallCount count, BpfMap map, MemorySegment key, MemorySegment value) {
+    private static byte accessBits(Frontend frontend, Access access) {
+        return (byte) ((access.inside() == Reach.LOCAL ? INSIDE_LOCAL : 0)
+                | (access.outside() == Reach.LOCAL ? OUTSIDE_LOCAL : 0)
+                | (access.restricted() ? RESTRICTED : 0)
+                | (frontend.isOfNode() ? OF_NODE : 0));
+    }
+
+    static Access access(byte bits) {
+        return new Access(
+                (bits & INSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
+                (bits & OUTSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
+                (bits & RESTRICTED) != 0);
+    }
+
+    private static void update(CallCount count, BpfMap map, MemorySegment key, MemorySegment value, String cure) {
         for (int tries = 1; ; tries++) {
             try {
                 count.count(() -> {
@@ -129,8 +195,9 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 });
                 return;
             } catch (BpfException e) {
-                if (e.errno().equals(Errno.E2BIG)) {
-                    throw new TableFullException(map.name(), map.maxEntries(), "--max-services");
+                // The second is a longest-prefix match's word for it.
+                if (e.errno().equals(Errno.E2BIG) || e.errno().equals(Errno.ENOSPC)) {
+                    throw new TableFullException(map.name(), map.maxEntries(), cure);
                 }
                 if (tries == TRIES || !PASSING.contains(e.errno())) {
                     throw e;
@@ -177,14 +244,62 @@ final class KernelMaps implements TableMaps, AutoCloseable {
             Protocol.ofNumber(number)
                     .ifPresent(protocol -> visitor.visit(
                             new Frontend(Layouts.address(key, KEY_ADDRESS), Layouts.port(key, KEY_PORT), protocol),
-                            value.get(JAVA_INT, FRONTEND_SERVICE_ID)));
+                            new Route(
+                                    value.get(JAVA_INT, FRONTEND_SERVICE_ID),
+                                    access(value.get(JAVA_BYTE, FRONTEND_ACCESS)),
+                                    value.get(JAVA_INT, FRONTEND_AFFINITY))));
         });
+    }
+
+    @Override
+    public void putSourceRange(int serviceId, Prefix prefix) {
+        writeRange(serviceId, prefix);
+        update(rangeUpdates, ranges, range, admitted, MORE_SERVICES);
+    }
+
+    @Override
+    public void removeSourceRange(int serviceId, Prefix prefix) {
+        writeRange(serviceId, prefix);
+        delete(rangeDeletes, ranges, range);
+    }
+
+    private void writeRange(int serviceId, Prefix prefix) {
+        range.set(JAVA_INT, RANGE_LENGTH, Integer.SIZE + prefix.bits());
+        range.set(JAVA_INT, RANGE_SERVICE_ID, serviceId);
+        Layouts.putAddress(range, RANGE_ADDRESS, prefix.address());
+    }
+
+    @Override
+    public void forEachSourceRange(SourceRangeVisitor visitor) {
+        ranges.forEach((key, value) -> visitor.visit(key.get(JAVA_INT, RANGE_SERVICE_ID), prefix(key)));
+    }
+
+    static Prefix prefix(MemorySegment key) {
+        return new Prefix(Layouts.address(key, RANGE_ADDRESS), key.get(JAVA_INT, RANGE_LENGTH) - Integer.SIZE);
+    }
+
+    @Override
+    public void putNodeAddress(Address address) {
+        Layouts.putAddress(nodeAddress, 0, address);
+        nodeFlags.set(JAVA_INT, 0, address.equals(LOOPBACK4) ? TAKES | LOOPBACK : TAKES);
+        update(nodeUpdates, nodeAddresses, nodeAddress, nodeFlags, FEWER_ADDRESSES);
+    }
+
+    @Override
+    public void removeNodeAddress(Address address) {
+        Layouts.putAddress(nodeAddress, 0, address);
+        delete(nodeDeletes, nodeAddresses, nodeAddress);
+    }
+
+    @Override
+    public void forEachNodeAddress(Consumer<Address> visitor) {
+        nodeAddresses.forEach((key, value) -> visitor.accept(Layouts.address(key, 0)));
     }
 
     @Override
     public void putStats(int serviceId) {
         statsKey.set(JAVA_INT, 0, serviceId);
-        update(statsUpdates, stats, statsKey, noStats);
+        update(statsUpdates, stats, statsKey, noStats, MORE_SERVICES);
     }
 
     @Override
@@ -199,28 +314,42 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     }
 
     @Override
-    public void putSet(int serviceId, int base, int count) {
+    public void putSet(int serviceId, Reach reach, Run run) {
         setStores.count();
-        long low = Integer.toUnsignedLong(LITTLE_ENDIAN ? base : count);
-        long high = Integer.toUnsignedLong(LITTLE_ENDIAN ? count : base);
-        SET_WORD.setRelease(sets.window(serviceId), sets.offset(serviceId), high << 32 | low);
+        long low = Integer.toUnsignedLong(LITTLE_ENDIAN ? run.base() : run.count());
+        long high = Integer.toUnsignedLong(LITTLE_ENDIAN ? run.count() : run.base());
+        int id = setId(serviceId, reach);
+        SET_WORD.setRelease(sets.window(id), sets.offset(id), high << 32 | low);
+    }
+
+    private static int setId(int serviceId, Reach reach) {
+        return serviceId * REACHES.length + reach.ordinal();
+    }
+
+    static int serviceOfSet(int setId) {
+        return setId / REACHES.length;
+    }
+
+    static Reach reachOfSet(int setId) {
+        return REACHES[setId % REACHES.length];
     }
 
     @Override
-    public int setBase(int serviceId) {
-        return sets.window(serviceId).get(JAVA_INT, sets.offset(serviceId));
+    public Run set(int serviceId, Reach reach) {
+        int id = setId(serviceId, reach);
+        return run(sets.window(id), sets.offset(id));
+    }
+
+    private static Run run(MemorySegment segment, long offset) {
+        return new Run(segment.get(JAVA_INT, offset), segment.get(JAVA_INT, offset + Integer.BYTES));
     }
 
     @Override
-    public int setCount(int serviceId) {
-        return sets.window(serviceId).get(JAVA_INT, sets.offset(serviceId) + Integer.BYTES);
-    }
-
-    @Override
-    public void forEachSetInUse(IntConsumer serviceId) {
+    public void forEachSetInUse(SetVisitor visitor) {
         setMap.forEach((key, value) -> {
             if (value.get(JAVA_LONG, 0) != 0) {
-                serviceId.accept(key.get(JAVA_INT, 0));
+                int id = key.get(JAVA_INT, 0);
+                visitor.visit(serviceOfSet(id), reachOfSet(id), run(value, 0));
             }
         });
     }
@@ -250,7 +379,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putBackendState(int id, Backend.State state) {
-        storeState(id, state.takes(Reach.CLUSTER) ? ACTIVE : DRAINING);
+        storeState(id, (byte)
+                (SERVES | (state.takes(Reach.CLUSTER) ? IN_CLUSTER : 0) | (state.takes(Reach.LOCAL) ? IN_LOCAL : 0)));
     }
 
     @Override
@@ -276,11 +406,14 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     public Backend backend(int id) {
         MemorySegment window = backends.window(id);
         long at = backends.offset(id);
-        boolean draining = window.get(JAVA_BYTE, at + BACKEND_STATE) == DRAINING;
         return new Backend(
                 Layouts.address(window, at + BACKEND_ADDRESS),
                 Layouts.port(window, at + BACKEND_PORT),
-                draining ? Backend.State.DRAINING : Backend.State.CLUSTER);
+                state(window.get(JAVA_BYTE, at + BACKEND_STATE)));
+    }
+
+    static Backend.State state(byte bits) {
+        return Backend.State.of((bits & IN_CLUSTER) != 0, (bits & IN_LOCAL) != 0);
     }
 
     @Override

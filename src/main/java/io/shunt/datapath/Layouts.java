@@ -8,6 +8,7 @@ import io.shunt.net.Address;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.PaddingLayout;
 import java.lang.foreign.SequenceLayout;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
@@ -19,7 +20,7 @@ final class Layouts {
     private static final ValueLayout.OfShort PORT = ValueLayout.JAVA_SHORT.withOrder(ByteOrder.BIG_ENDIAN);
     private static final ValueLayout.OfLong ADDRESS_HALF =
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-    private static final SequenceLayout ADDRESS = MemoryLayout.sequenceLayout(4, JAVA_INT);
+    static final SequenceLayout ADDRESS = MemoryLayout.sequenceLayout(4, JAVA_INT);
 
     static final StructLayout FRONTEND_KEY = MemoryLayout.structLayout(
                     ADDRESS.withName("address"),
@@ -29,8 +30,16 @@ final class Layouts {
             .withName("frontend_key");
 
     static final StructLayout FRONTEND = MemoryLayout.structLayout(
-                    FRONTEND_KEY.withName("key"), JAVA_INT.withName("service_id"))
+                    FRONTEND_KEY.withName("key"),
+                    JAVA_BYTE.withName("access"),
+                    MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"),
+                    JAVA_INT.withName("affinity_seconds"),
+                    JAVA_INT.withName("service_id"))
             .withName("frontend");
+
+    static final StructLayout SOURCE_RANGE = MemoryLayout.structLayout(
+                    JAVA_INT.withName("prefix_length"), JAVA_INT.withName("service_id"), ADDRESS.withName("address"))
+            .withName("source_range");
 
     static final StructLayout SET = MemoryLayout.structLayout(JAVA_INT.withName("base"), JAVA_INT.withName("count"))
             .withName("set");
@@ -58,8 +67,40 @@ final class Layouts {
                     JAVA_INT.withName("generation"))
             .withName("origin");
 
+    static final StructLayout FAR_ORIGIN = MemoryLayout.structLayout(
+                    JAVA_LONG.withName("cookie"), ORIGIN.withName("origin"), MemoryLayout.paddingLayout(4))
+            .withName("far_origin");
+
+    static final StructLayout AFFINITY_KEY = MemoryLayout.structLayout(
+                    JAVA_LONG.withName("client"), JAVA_INT.withName("service_id"), JAVA_INT.withName("pad"))
+            .withName("affinity_key");
+
+    static final StructLayout AFFINITY = MemoryLayout.structLayout(
+                    AFFINITY_KEY.withName("key"),
+                    JAVA_INT.withName("backend_id"),
+                    JAVA_INT.withName("generation"),
+                    JAVA_LONG.withName("last_used"))
+            .withName("affinity");
+
+    static final StructLayout SETTINGS = MemoryLayout.structLayout(
+                    JAVA_LONG.withName("host_namespace"),
+                    JAVA_INT.withName("host_namespace_only"),
+                    JAVA_INT.withName("pad"))
+            .withName("settings");
+
     /** Everything that C and Java both touch. */
-    static final List<StructLayout> SHARED = List.of(FRONTEND_KEY, FRONTEND, SET, BACKEND, SERVICE_STATS, ORIGIN);
+    static final List<StructLayout> SHARED = List.of(
+            FRONTEND_KEY,
+            FRONTEND,
+            SOURCE_RANGE,
+            SET,
+            BACKEND,
+            SERVICE_STATS,
+            ORIGIN,
+            FAR_ORIGIN,
+            AFFINITY_KEY,
+            AFFINITY,
+            SETTINGS);
 
     private Layouts() {}
 
@@ -69,6 +110,9 @@ final class Layouts {
         for (StructLayout struct : SHARED) {
             members.append(struct.name().orElseThrow()).append('{');
             for (MemoryLayout member : struct.memberLayouts()) {
+                if (member instanceof PaddingLayout) {
+                    continue;
+                }
                 String name = member.name().orElseThrow();
                 members.append(name).append('@').append(offset(struct, name)).append('+');
                 members.append(member.byteSize()).append(' ');

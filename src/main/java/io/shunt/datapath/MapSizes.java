@@ -1,5 +1,6 @@
 package io.shunt.datapath;
 
+import io.shunt.table.Reach;
 import java.util.Map;
 
 /**
@@ -15,15 +16,20 @@ public record MapSizes(int services, int backends) {
     /** A change writes its new run beside the old one. */
     private static final int SLOTS_A_BACKEND = 2;
 
+    /** Most services let everyone in. */
+    private static final int SOURCE_RANGES_A_SERVICE = 4;
+
     /** Entries by map name. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
         return Map.of(
                 "frontends",
                 services * FRONTENDS_A_SERVICE,
+                "source_ranges",
+                services * SOURCE_RANGES_A_SERVICE,
                 "service_stats",
                 services,
                 "sets",
-                services + 1,
+                (services + 1) * Reach.values().length,
                 "backends",
                 backends + 1,
                 "slots",

@@ -7,19 +7,18 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.net.Address;
+import io.shunt.table.Access;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiFunction;
 
 /** The pinned maps decoded for people, also while no daemon runs. Changes nothing and takes no lock. */
 public final class PinnedMaps {
-    private static final List<String> STATES = List.of("gone", "active", "draining");
-
     /** In the order in which a program walks through them. */
     private static final Map<String, Decoder> DECODERS = decoders();
 
@@ -66,12 +65,15 @@ public final class PinnedMaps {
     private static Map<String, Decoder> decoders() {
         Map<String, Decoder> decoders = new LinkedHashMap<>();
         decoders.put("frontends", PinnedMaps::frontend);
+        decoders.put("node_addresses", PinnedMaps::nodeAddress);
+        decoders.put("source_ranges", PinnedMaps::sourceRange);
         decoders.put("sets", PinnedMaps::set);
         decoders.put("slots", PinnedMaps::slot);
         decoders.put("backends", PinnedMaps::backend);
+        decoders.put("affinity", PinnedMaps::affinity);
         decoders.put("service_stats", PinnedMaps::stats);
         decoders.put("tcp_origins", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
-        decoders.put("udp_by_service", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
+        decoders.put("udp_by_service", PinnedMaps::farOrigin);
         decoders.put("sock_errors", PinnedMaps::error);
         return decoders;
     }
@@ -86,7 +88,27 @@ public final class PinnedMaps {
         StructLayout layout = Layouts.FRONTEND_KEY;
         Map<String, Object> fields = fields("address", endpoint(key, layout, "address", "port"));
         fields.put("protocol", Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol"))));
+        Access access = KernelMaps.access(value.get(JAVA_BYTE, Layouts.offset(Layouts.FRONTEND, "access")));
+        fields.put("inside", name(access.inside()));
+        fields.put("outside", name(access.outside()));
+        fields.put("restricted", access.restricted());
+        fields.put("affinity_seconds", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "affinity_seconds")));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "service_id")));
+        return fields;
+    }
+
+    private static String name(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
+    }
+
+    private static Map<String, ?> nodeAddress(MemorySegment key, MemorySegment value) {
+        return fields("address", Layouts.address(key, 0).toString());
+    }
+
+    private static Map<String, ?> sourceRange(MemorySegment key, MemorySegment value) {
+        Map<String, Object> fields =
+                fields("service_id", key.get(JAVA_INT, Layouts.offset(Layouts.SOURCE_RANGE, "service_id")));
+        fields.put("range", KernelMaps.prefix(key).toString());
         return fields;
     }
 
@@ -94,7 +116,9 @@ public final class PinnedMaps {
         if (value.get(JAVA_LONG, 0) == 0) {
             return Map.of();
         }
-        Map<String, Object> fields = fields("service_id", key.get(JAVA_INT, 0));
+        int id = key.get(JAVA_INT, 0);
+        Map<String, Object> fields = fields("service_id", KernelMaps.serviceOfSet(id));
+        fields.put("reach", name(KernelMaps.reachOfSet(id)));
         fields.put("base", value.get(JAVA_INT, Layouts.offset(Layouts.SET, "base")));
         fields.put("count", value.get(JAVA_INT, Layouts.offset(Layouts.SET, "count")));
         return fields;
@@ -111,13 +135,13 @@ public final class PinnedMaps {
 
     private static Map<String, ?> backend(MemorySegment key, MemorySegment value) {
         StructLayout layout = Layouts.BACKEND;
-        int state = value.get(JAVA_BYTE, Layouts.offset(layout, "state"));
+        byte state = value.get(JAVA_BYTE, Layouts.offset(layout, "state"));
         if (state == 0) {
             return Map.of();
         }
         Map<String, Object> fields = fields("backend_id", key.get(JAVA_INT, 0));
         fields.put("address", endpoint(value, layout, "address", "port"));
-        fields.put("state", state < STATES.size() ? STATES.get(state) : String.valueOf(state));
+        fields.put("state", name(KernelMaps.state(state)));
         fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
         return fields;
@@ -129,6 +153,21 @@ public final class PinnedMaps {
         fields.put("connections", counters.connections());
         fields.put("refused", counters.refused());
         return fields;
+    }
+
+    private static Map<String, ?> affinity(MemorySegment key, MemorySegment value) {
+        Map<String, Object> fields = fields("client", key.get(JAVA_LONG, 0));
+        fields.put("service_id", key.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY_KEY, "service_id")));
+        fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY, "backend_id")));
+        fields.put("generation", value.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY, "generation")));
+        fields.put("last_used_ns", value.get(JAVA_LONG, Layouts.offset(Layouts.AFFINITY, "last_used")));
+        return fields;
+    }
+
+    private static Map<String, ?> farOrigin(MemorySegment key, MemorySegment value) {
+        return origin(
+                fields("cookie", key.get(JAVA_LONG, 0)),
+                value.asSlice(Layouts.offset(Layouts.FAR_ORIGIN, "origin"), Layouts.ORIGIN));
     }
 
     private static Map<String, ?> origin(Map<String, Object> fields, MemorySegment value) {

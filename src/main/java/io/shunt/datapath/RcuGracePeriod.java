@@ -25,6 +25,7 @@ final class RcuGracePeriod implements GracePeriod, AutoCloseable {
             Thread.ofPlatform().name("shunt-grace").daemon().factory());
     private List<Runnable> open = new ArrayList<>();
     private boolean waiting;
+    private volatile boolean closed;
 
     /** @param control runs tasks on the thread that calls {@link #after}, in order */
     RcuGracePeriod(Executor control) {
@@ -70,6 +71,9 @@ final class RcuGracePeriod implements GracePeriod, AutoCloseable {
 
     private void end(List<Runnable> batch, boolean passed) {
         waiting = false;
+        if (closed) {
+            return;
+        }
         if (!passed) {
             open.addAll(0, batch);
             return;
@@ -91,6 +95,7 @@ final class RcuGracePeriod implements GracePeriod, AutoCloseable {
     /** Ends the thread, after the wait that is under way; what still waits is not freed. */
     @Override
     public void close() {
+        closed = true;
         waiter.close();
         barrier.close();
     }

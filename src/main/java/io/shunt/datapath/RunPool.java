@@ -36,7 +36,7 @@ final class RunPool {
                 return start;
             }
         }
-        throw new TableFullException(map, size, flag);
+        throw new TableFullException(map, size, "raise " + flag);
     }
 
     /** Takes a run that an earlier process gave out; false if it is out of range or not all free. */

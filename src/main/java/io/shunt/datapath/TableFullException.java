@@ -4,8 +4,9 @@ package io.shunt.datapath;
 public final class TableFullException extends RuntimeException {
     private final String map;
 
-    TableFullException(String map, int size, String flag) {
-        super("map " + map + " is full (" + size + " entries): raise " + flag);
+    /** @param cure what to do with which flag */
+    TableFullException(String map, int size, String cure) {
+        super("map " + map + " is full (" + size + " entries): " + cure);
         this.map = map;
     }
 

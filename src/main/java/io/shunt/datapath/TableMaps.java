@@ -1,18 +1,21 @@
 package io.shunt.datapath;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 
 /**
  * The kernel maps of the table, one method for each write that programs can see. The order of writes, and what may
- * stand between two of them, is {@link Datapath}'s business. Frontends and counters are written by system calls, which
- * may fail; sets, slots and backends are plain stores into mapped memory, which cannot, but for the first touch of an
- * entry's window.
+ * stand between two of them, is {@link Datapath}'s business. Sets, slots and backends are plain stores into mapped
+ * memory, which cannot fail, but for the first touch of an entry's window; everything else is written by system calls,
+ * which may.
  */
 interface TableMaps {
-    /** Entries of {@code sets}; a service id is below it. */
+    /** How many service ids {@code sets} has room for, 0 included. */
     int maxServices();
 
     /** Entries of {@code slots}. */
@@ -21,12 +24,34 @@ interface TableMaps {
     /** Entries of {@code backends}. */
     int maxBackends();
 
-    /** @throws TableFullException if {@code frontends} is full and does not have {@code frontend} yet */
-    void putFrontend(Frontend frontend, int serviceId);
+    /**
+     * Writes where a frontend leads, in place of what it was before.
+     *
+     * @throws TableFullException if {@code frontends} is full and does not have {@code frontend} yet
+     */
+    void putFrontend(Frontend frontend, Route route);
 
     void removeFrontend(Frontend frontend);
 
     void forEachFrontend(FrontendVisitor visitor);
+
+    /** @throws TableFullException if {@code source_ranges} is full */
+    void putSourceRange(int serviceId, Prefix range);
+
+    void removeSourceRange(int serviceId, Prefix range);
+
+    void forEachSourceRange(SourceRangeVisitor visitor);
+
+    /**
+     * Makes an address take node ports; 127.0.0.1 stands for all of 127.0.0.0/8.
+     *
+     * @throws TableFullException if {@code node_addresses} is full
+     */
+    void putNodeAddress(Address address);
+
+    void removeNodeAddress(Address address);
+
+    void forEachNodeAddress(Consumer<Address> visitor);
 
     /** Makes the service's counters, zero. */
     void putStats(int serviceId);
@@ -36,14 +61,12 @@ interface TableMaps {
     void forEachStats(IntConsumer serviceId);
 
     /** One atomic store, after everything that was written before it. */
-    void putSet(int serviceId, int base, int count);
+    void putSet(int serviceId, Reach reach, Run run);
 
-    int setBase(int serviceId);
+    Run set(int serviceId, Reach reach);
 
-    int setCount(int serviceId);
-
-    /** Visits the service ids whose set is not empty. */
-    void forEachSetInUse(IntConsumer serviceId);
+    /** Visits the sets that are not empty. */
+    void forEachSetInUse(SetVisitor visitor);
 
     void putSlot(int index, int backendId);
 
@@ -67,6 +90,16 @@ interface TableMaps {
 
     @FunctionalInterface
     interface FrontendVisitor {
-        void visit(Frontend frontend, int serviceId);
+        void visit(Frontend frontend, Route route);
+    }
+
+    @FunctionalInterface
+    interface SourceRangeVisitor {
+        void visit(int serviceId, Prefix range);
+    }
+
+    @FunctionalInterface
+    interface SetVisitor {
+        void visit(int serviceId, Reach reach, Run run);
     }
 }

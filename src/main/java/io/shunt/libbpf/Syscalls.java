@@ -28,6 +28,11 @@ public final class Syscalls {
     static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
     static final int CLONE_NEWNET = 0x40000000;
 
+    private static final int AF_UNIX = 1;
+    private static final int SOCK_DGRAM_CLOEXEC = 2 | O_CLOEXEC;
+    private static final int SOL_SOCKET = 1;
+    private static final int SO_NETNS_COOKIE = 71;
+
     private Syscalls() {}
 
     /** Opens a directory or file to refer to it or to read it. The descriptor is the caller's. */
@@ -116,6 +121,25 @@ public final class Syscalls {
         }
     }
 
+    /** The number by which eBPF programs know this process's network namespace; no other ever has it. Needs Linux 5.14. */
+    public static long networkNamespaceCookie() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = Native.errnoState(arena);
+            int number = (int) Cookie.SOCKET.invokeExact(errno, AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+            check(number, "socket", "AF_UNIX", errno);
+            try (Fd socket = new Fd(number, "socket")) {
+                MemorySegment cookie = arena.allocate(JAVA_LONG);
+                MemorySegment size = arena.allocateFrom(JAVA_INT, Long.BYTES);
+                int result = (int) Cookie.GETSOCKOPT.invokeExact(
+                        errno, socket.number(), SOL_SOCKET, SO_NETNS_COOKIE, cookie, size);
+                check(result, "getsockopt", "SO_NETNS_COOKIE", errno);
+                return cookie.get(JAVA_LONG, 0);
+            }
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
     private static void check(long result, String call, Object object, MemorySegment errno) {
         if (result < 0) {
             throw new BpfException(call, object.toString(), Native.errno(errno), null);
@@ -143,6 +167,15 @@ public final class Syscalls {
     private static final class Read {
         static final MethodHandle CALL =
                 Native.libc("read", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG), Native.ERRNO);
+    }
+
+    private static final class Cookie {
+        static final MethodHandle SOCKET =
+                Native.libc("socket", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
+        static final MethodHandle GETSOCKOPT = Native.libc(
+                "getsockopt",
+                FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS),
+                Native.ERRNO);
     }
 
     private static final class Mount {

@@ -2,6 +2,7 @@ package io.shunt.bench;
 
 import io.shunt.bench.PartResult.Judged;
 import io.shunt.bench.PartResult.Table;
+import io.shunt.table.Reach;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Closing;
 import java.io.IOException;
@@ -142,7 +143,8 @@ final class StartPart implements Part {
         require(status, "backends", services * ENDPOINTS);
         for (JsonNode map : status.get("maps")) {
             switch (map.get("name").asString()) {
-                case "frontends", "service_stats", "sets" -> require(map, "entries", services);
+                case "frontends", "service_stats" -> require(map, "entries", services);
+                case "sets" -> require(map, "entries", services * Reach.values().length);
                 case "backends", "slots" -> require(map, "entries", services * ENDPOINTS);
                 default -> {}
             }

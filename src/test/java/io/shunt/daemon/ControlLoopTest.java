@@ -45,7 +45,7 @@ class ControlLoopTest {
             Path.of("/sys/fs/bpf/shunt-loop-" + ProcessHandle.current().pid());
     private final Cgroup cgroup = Cgroup.create("loop");
     private final Installation installation =
-            Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), inbox);
+            Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), false, inbox);
     private final ControlLoop loop =
             new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, "node-1");
     private final ControlThread thread = new ControlThread(loop);

@@ -3,9 +3,12 @@ package io.shunt.datapath;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
@@ -13,13 +16,13 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -41,7 +44,7 @@ class AdoptionTest {
     @BeforeEach
     void load() {
         kernel =
-                new LoadedMaps(Map.of("sets", 32, "slots", 256, "backends", 128, "frontends", 64, "service_stats", 32));
+                new LoadedMaps(Map.of("sets", 64, "slots", 256, "backends", 128, "frontends", 64, "service_stats", 32));
     }
 
     @AfterEach
@@ -86,15 +89,24 @@ class AdoptionTest {
         Map<Integer, Backend> backends = new LinkedHashMap<>();
         for (int i = random.nextInt(7); i > 0; i--) {
             int host = random.nextInt(12);
-            Backend.State state = random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.CLUSTER;
+            Backend.State state = Backend.State.values()[random.nextInt(4)];
             backends.put(host, new Backend(Address.of((n % 2 == 0 ? "10.0.0." : "fd00::") + host), 8080, state));
         }
         Frontend first = new Frontend(Address.of("10.96.0." + n), 80, Protocol.TCP);
         Frontend second = new Frontend(Address.of("fd00:96::" + n), 53, Protocol.UDP);
+        List<Prefix> ranges =
+                random.nextInt(3) == 0 ? List.of(Prefix.of(Address.of("10.9.0." + random.nextInt(3)))) : List.of();
+        Map<Frontend, Access> frontends = new HashMap<>();
+        frontends.put(first, access(random, !ranges.isEmpty()));
+        if (random.nextInt(3) == 0) {
+            frontends.put(second, access(random, false));
+        }
         return new VirtualService(
-                "s" + n,
-                random.nextInt(3) == 0 ? List.of(first, second) : List.of(first),
-                List.copyOf(backends.values()));
+                "s" + n, frontends, List.copyOf(backends.values()), ranges, random.nextInt(2) * 10_800);
+    }
+
+    private static Access access(RandomGenerator random, boolean restricted) {
+        return new Access(Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted);
     }
 
     @ParameterizedTest(name = "seed {0}")
@@ -102,7 +114,7 @@ class AdoptionTest {
     void killedAnywhere_theNextProcessHasWhatIsWanted_andNoMore(long seed) {
         RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
         Map<String, VirtualService> wanted = new TreeMap<>();
-        Map<Frontend, Integer> ids = new HashMap<>();
+        Map<Frontend, Route> ids = new HashMap<>();
         for (int round = 0; round < ROUNDS; round++) {
             try {
                 Datapath mortal = process(1 + random.nextInt(120));
@@ -135,28 +147,50 @@ class AdoptionTest {
     }
 
     private void assertHolds(Datapath datapath, Map<String, VirtualService> wanted) {
-        Map<Frontend, Set<Backend>> choices = new HashMap<>();
-        Map<Frontend, Set<Backend>> expected = new HashMap<>();
+        Map<String, List<Backend>> choices = new HashMap<>();
+        Map<String, List<Backend>> expected = new HashMap<>();
+        Map<Integer, Set<Prefix>> ranges = new HashMap<>();
+        Map<Integer, Set<Prefix>> expectedRanges = new HashMap<>();
+        Map<Frontend, Route> routes = new HashMap<>();
         Set<Integer> serviceIds = new HashSet<>();
-        maps.forEachFrontend((frontend, id) -> {
-            serviceIds.add(id);
-            Set<Backend> run = new LinkedHashSet<>();
-            for (int i = 0; i < maps.setCount(id); i++) {
-                run.add(maps.backend(maps.slot(maps.setBase(id) + i)));
+        maps.forEachFrontend((frontend, route) -> {
+            routes.put(frontend, route);
+            serviceIds.add(route.serviceId());
+            for (Reach reach : Reach.values()) {
+                Run run = maps.set(route.serviceId(), reach);
+                choices.put(
+                        frontend + " " + reach,
+                        IntStream.range(0, run.count())
+                                .mapToObj(i -> maps.backend(maps.slot(run.base() + i)))
+                                .toList());
             }
-            choices.put(frontend, run);
         });
         int backends = 0;
         int slots = 0;
         Set<Integer> sets = new HashSet<>();
         for (VirtualService service : wanted.values()) {
-            Set<Backend> active = new LinkedHashSet<>(service.backends());
-            active.removeIf(backend -> backend.state() != Backend.State.CLUSTER);
-            service.frontends().keySet().forEach(frontend -> expected.put(frontend, active));
+            Set<List<Backend>> runs = new HashSet<>();
+            for (Reach reach : Reach.values()) {
+                List<Backend> members = service.backends().stream()
+                        .filter(backend -> backend.state().takes(reach))
+                        .toList();
+                runs.add(members);
+                service.frontends().keySet().forEach(frontend -> expected.put(frontend + " " + reach, members));
+            }
+            service.frontends().forEach((frontend, access) -> {
+                Route route = routes.get(frontend);
+                assertThat(route).isEqualTo(new Route(route.serviceId(), access, service.affinitySeconds()));
+                if (!service.sourceRanges().isEmpty()) {
+                    expectedRanges.put(route.serviceId(), Set.copyOf(service.sourceRanges()));
+                }
+            });
             backends += service.backends().size();
-            slots += active.size();
+            slots += runs.stream().mapToInt(List::size).sum();
         }
-        maps.forEachSetInUse(sets::add);
+        maps.forEachSourceRange(
+                (id, range) -> ranges.computeIfAbsent(id, i -> new HashSet<>()).add(range));
+        assertThat(ranges).isEqualTo(expectedRanges);
+        maps.forEachSetInUse((id, reach, run) -> sets.add(id));
         Set<Integer> live = new HashSet<>();
         maps.forEachBackend(live::add);
         Set<Integer> stats = new HashSet<>();
@@ -167,19 +201,23 @@ class AdoptionTest {
         assertThat(serviceIds).containsAll(sets);
         assertThat(datapath.entries("backends")).isEqualTo(backends);
         assertThat(datapath.entries("slots")).isEqualTo(slots);
-        assertThat(datapath.entries("sets")).isEqualTo(wanted.size());
+        assertThat(datapath.entries("sets")).isEqualTo(2 * wanted.size());
         assertThat(datapath.services()).isEqualTo(wanted.size());
     }
 
     /** A service that has had all its frontends under one id before keeps that id. */
-    private void assertKept(Map<Frontend, Integer> before, Map<String, VirtualService> wanted) {
-        Map<Frontend, Integer> now = new HashMap<>();
+    private void assertKept(Map<Frontend, Route> before, Map<String, VirtualService> wanted) {
+        Map<Frontend, Route> now = new HashMap<>();
         maps.forEachFrontend(now::put);
         for (VirtualService service : wanted.values()) {
             Set<Integer> ids = new HashSet<>();
-            service.frontends().keySet().forEach(frontend -> ids.add(before.get(frontend)));
+            service.frontends()
+                    .keySet()
+                    .forEach(frontend -> ids.add(
+                            before.containsKey(frontend) ? before.get(frontend).serviceId() : null));
             if (ids.size() == 1 && !ids.contains(null)) {
-                assertThat(now.get(service.frontends().keySet().iterator().next()))
+                assertThat(now.get(service.frontends().keySet().iterator().next())
+                                .serviceId())
                         .as(service.name())
                         .isEqualTo(ids.iterator().next());
             }

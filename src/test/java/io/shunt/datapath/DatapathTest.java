@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -66,10 +69,34 @@ class DatapathTest {
                 java.util.Arrays.stream(backends).map(DatapathTest::backend).toList());
     }
 
-    private static List<Backend> active(VirtualService service) {
-        return service.backends().stream()
-                .filter(b -> b.state() == Backend.State.CLUSTER)
-                .toList();
+    private static List<Backend> choices(VirtualService service, Reach reach) {
+        return service.backends().stream().filter(b -> b.state().takes(reach)).toList();
+    }
+
+    /** Equal sets share a run. */
+    private static int slots(VirtualService service) {
+        Set<List<Backend>> runs = new LinkedHashSet<>();
+        for (Reach reach : Reach.values()) {
+            runs.add(choices(service, reach));
+        }
+        return runs.stream().mapToInt(List::size).sum();
+    }
+
+    private static Backend backend(int n, Backend.State state) {
+        return new Backend(backend(n).address(), 8080, state);
+    }
+
+    private static VirtualService restricted(String name, int frontend, List<Prefix> ranges) {
+        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, !ranges.isEmpty());
+        return new VirtualService(name, Map.of(frontend(frontend), access), List.of(backend(1)), ranges, 0);
+    }
+
+    private static Prefix range(int n) {
+        return Prefix.parse("10." + n + ".0.0/16").orElseThrow();
+    }
+
+    private int firstBackend(int serviceId) {
+        return maps.slot(maps.set(serviceId, Reach.CLUSTER).base());
     }
 
     @Test
@@ -125,7 +152,7 @@ class DatapathTest {
     @Test
     void put_backendStarts_draining_leavesTheRunAndKeepsItsId() {
         int id = put(service("a", 1, 1, 2));
-        int backendId = maps.slot(maps.setBase(id));
+        int backendId = firstBackend(id);
         Backend draining = new Backend(backend(1).address(), 8080, Backend.State.DRAINING);
 
         put(new VirtualService("a", List.of(frontend(1)), List.of(draining, backend(2))));
@@ -136,22 +163,233 @@ class DatapathTest {
     }
 
     @Test
+    void put_eachReach_hasItsOwnBackends() {
+        List<Backend> backends = List.of(
+                backend(1, Backend.State.CLUSTER),
+                backend(2, Backend.State.BOTH),
+                backend(3, Backend.State.LOCAL),
+                backend(4, Backend.State.DRAINING));
+
+        put(new VirtualService("a", List.of(frontend(1)), backends));
+
+        assertThat(maps.choices(frontend(1), Reach.CLUSTER)).containsExactly(backends.get(0), backends.get(1));
+        assertThat(maps.choices(frontend(1), Reach.LOCAL)).containsExactly(backends.get(1), backends.get(2));
+        assertThat(datapath.entries("slots")).isEqualTo(4);
+        assertThat(datapath.entries("backends")).isEqualTo(4);
+    }
+
+    @Test
+    void put_bothReachesTheSame_shareARun_alsoAfterARestart() {
+        var service = new VirtualService(
+                "a", List.of(frontend(1)), List.of(backend(1, Backend.State.BOTH), backend(2, Backend.State.BOTH)));
+        put(service);
+        assertThat(datapath.entries("slots")).isEqualTo(2);
+
+        datapath = new Datapath(maps, waiting::add);
+        assertThat(datapath.entries("slots")).isEqualTo(2);
+        put(service);
+        put(new VirtualService(
+                "a", List.of(frontend(1)), List.of(backend(1, Backend.State.BOTH), backend(2, Backend.State.CLUSTER))));
+        endGracePeriod();
+
+        assertThat(maps.choices(frontend(1), Reach.CLUSTER)).hasSize(2);
+        assertThat(maps.choices(frontend(1), Reach.LOCAL)).containsExactly(backend(1, Backend.State.BOTH));
+        assertThat(datapath.entries("slots")).isEqualTo(3);
+        remove("a");
+        endGracePeriod();
+        assertNothingLeft();
+    }
+
+    @Test
+    void put_onlyTheLocalOnesChange_leavesTheOtherRunAlone() {
+        int id = put(new VirtualService("a", List.of(frontend(1)), List.of(backend(1), backend(2))));
+        Run cluster = maps.set(id, Reach.CLUSTER);
+
+        put(new VirtualService("a", List.of(frontend(1)), List.of(backend(1), backend(2, Backend.State.BOTH))));
+
+        assertThat(maps.set(id, Reach.CLUSTER)).isEqualTo(cluster);
+        assertThat(maps.choices(frontend(1), Reach.LOCAL)).containsExactly(backend(2, Backend.State.BOTH));
+    }
+
+    @Test
+    void put_anotherAccessOrAffinity_rewritesTheFrontendInPlace() {
+        int id = put(service("a", 1, 1));
+        int[] writes = {0};
+        maps.beforeWrite = () -> {
+            writes[0]++;
+            assertThat(maps.frontends).containsKey(frontend(1));
+        };
+        Access local = new Access(Reach.LOCAL, Reach.LOCAL, false);
+
+        put(new VirtualService("a", Map.of(frontend(1), local), List.of(backend(1)), List.of(), 0));
+        assertThat(maps.frontends).containsEntry(frontend(1), new Route(id, local, 0));
+        put(new VirtualService("a", Map.of(frontend(1), local), List.of(backend(1)), List.of(), 60));
+        assertThat(maps.frontends).containsEntry(frontend(1), new Route(id, local, 60));
+        assertThat(writes[0]).isEqualTo(2);
+    }
+
+    @Test
+    void put_sourceRanges_areThereBeforeTheFrontendIsRestricted_andLongerThanThat() {
+        int id = put(restricted("a", 1, List.of()));
+        maps.beforeWrite = () -> {
+            if (maps.frontends.get(frontend(1)).access().restricted()) {
+                assertThat(maps.ranges.get(id)).contains(range(1));
+            }
+        };
+        put(restricted("a", 1, List.of(range(1), range(2))));
+        assertThat(maps.ranges).isEqualTo(Map.of(id, Set.of(range(1), range(2))));
+
+        put(restricted("a", 1, List.of(range(1), range(3))));
+        assertThat(maps.ranges).isEqualTo(Map.of(id, Set.of(range(1), range(3))));
+
+        put(restricted("a", 1, List.of()));
+        assertThat(maps.frontends.get(frontend(1)).access().restricted()).isFalse();
+        assertThat(maps.ranges.get(id)).as("for who found it restricted").contains(range(1));
+        endGracePeriod();
+        assertThat(maps.ranges).isEmpty();
+        assertThat(datapath.entries("source_ranges")).isZero();
+    }
+
+    @Test
+    void put_restrictedAgainBeforeTheRangesWereRemoved_keepsThoseThatAreWanted() {
+        int id = put(restricted("a", 1, List.of(range(1), range(2))));
+        put(restricted("a", 1, List.of()));
+        put(restricted("a", 1, List.of(range(2))));
+
+        endGracePeriod();
+
+        assertThat(maps.ranges).isEqualTo(Map.of(id, Set.of(range(2))));
+    }
+
+    @Test
+    void remove_restricted_takesItsRangesBeforeItsIdIsFree() {
+        int id = put(restricted("a", 1, List.of(range(1))));
+        remove("a");
+        int[] failures = {2};
+        maps.beforeCall = () -> {
+            if (failures[0]-- > 0) {
+                throw new IllegalStateException("injected");
+            }
+        };
+        endGracePeriod();
+        assertThat(datapath.entries("service_stats")).isEqualTo(1);
+        endGracePeriod();
+        assertThat(maps.ranges).containsKey(id);
+
+        endGracePeriod();
+
+        assertThat(maps.ranges).isEmpty();
+        assertNothingLeft();
+    }
+
+    @Test
+    void adopt_sourceRanges_ofAServiceThatIsGoneAreRemoved_andOthersWritten_Once() {
+        int a = put(restricted("a", 1, List.of(range(1), range(2))));
+        put(restricted("b", 2, List.of(range(3))));
+        maps.ranges.put(77, new java.util.HashSet<>(Set.of(range(4))));
+
+        datapath = new Datapath(maps, waiting::add);
+        maps.beforeWrite = () -> {
+            throw new AssertionError("a write without a change");
+        };
+        put(restricted("a", 1, List.of(range(1), range(2))));
+        maps.beforeWrite = () -> {};
+        datapath.removeUnclaimed();
+        endGracePeriod();
+
+        assertThat(maps.ranges).isEqualTo(Map.of(a, Set.of(range(1), range(2))));
+    }
+
+    @Test
+    void putNodeAddresses_makesTheMapEqual_alsoAfterARestart() {
+        Address one = Address.of("192.0.2.1");
+        Address two = Address.of("fd00::2");
+        datapath.putNodeAddresses(Set.of(one, two, Address.of("::1")));
+        assertThat(maps.nodeAddresses).containsExactlyInAnyOrder(one, two);
+
+        datapath = new Datapath(maps, waiting::add);
+        maps.beforeWrite = () -> assertThat(maps.nodeAddresses).contains(two);
+        datapath.putNodeAddresses(Set.of(two, Address.of("127.0.0.1")));
+
+        assertThat(maps.nodeAddresses).containsExactlyInAnyOrder(two, Address.of("127.0.0.1"));
+        assertThat(datapath.entries("node_addresses")).isEqualTo(2);
+    }
+
+    @Test
+    void put_oneFrontendOfAnother_isRefusedAlone_andGoesOverWhenThatLeaves() {
+        put(service("a", 1, 1));
+        var both = new VirtualService("b", List.of(frontend(1), frontend(2)), List.of(backend(2)));
+
+        Datapath.Outcome outcome = datapath.put(List.of(both), Set.of()).getFirst();
+
+        assertThat(outcome.failure())
+                .isInstanceOf(FrontendTakenException.class)
+                .hasMessage("10.96.0.1:80/TCP already belongs to a: give one of the two another address or port");
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        assertThat(maps.choices(frontend(2))).containsExactly(backend(2));
+        assertThat(outcome.serviceId())
+                .isEqualTo(maps.frontends.get(frontend(2)).serviceId());
+
+        var moved = new VirtualService("b", List.of(frontend(1), frontend(3)), List.of(backend(3)));
+        assertThatThrownBy(() -> put(moved)).isInstanceOf(FrontendTakenException.class);
+        assertThat(maps.frontends).containsOnlyKeys(frontend(1), frontend(3));
+
+        remove("a");
+        assertThat(put(moved)).isEqualTo(outcome.serviceId());
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(3));
+    }
+
+    @Test
+    void adopt_twoThatWantedTheSameFrontend_eachBecomesItself() {
+        int a = put(new VirtualService("a", List.of(frontend(1), frontend(9)), List.of(backend(1))));
+        int b = put(service("b", 2, 2));
+
+        datapath = new Datapath(maps, waiting::add);
+        datapath.put(
+                List.of(new VirtualService("b", List.of(frontend(2), frontend(9)), List.of(backend(2)))), Set.of());
+        maps.beforeWrite = () -> assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        datapath.put(
+                List.of(new VirtualService("a", List.of(frontend(1), frontend(9)), List.of(backend(1)))), Set.of());
+
+        assertThat(maps.frontends.get(frontend(1)).serviceId()).isEqualTo(a);
+        assertThat(maps.frontends.get(frontend(2)).serviceId()).isEqualTo(b);
+    }
+
+    @Test
+    void roomCame_whenWhatRestedIsFree_once() {
+        put(service("a", 1, IntStream.range(0, 200).boxed().toArray(Integer[]::new)));
+        put(service("a", 1));
+        Integer[] many = IntStream.range(0, 150).boxed().toArray(Integer[]::new);
+        assertThatThrownBy(() -> put(service("b", 2, many))).isInstanceOf(TableFullException.class);
+        assertThat(datapath.roomCame()).isFalse();
+
+        endGracePeriod();
+
+        assertThat(datapath.roomCame()).isTrue();
+        assertThat(datapath.roomCame()).isFalse();
+        put(service("b", 2, many));
+        put(service("b", 2, 1));
+        endGracePeriod();
+        assertThat(datapath.roomCame()).as("nobody waits for it").isFalse();
+    }
+
+    @Test
     void put_backendLeavesAndReturns_hasAnotherGeneration() {
         int id = put(service("a", 1, 1));
-        int first = maps.slot(maps.setBase(id));
+        int first = firstBackend(id);
         int generation = maps.backendGeneration(first);
         put(service("a", 1));
         endGracePeriod();
         for (int i = 0; i < maps.maxBackends(); i++) {
             put(service("a", 1, 1));
-            if (maps.slot(maps.setBase(id)) == first) {
+            if (firstBackend(id) == first) {
                 break;
             }
             put(service("a", 1));
             endGracePeriod();
         }
 
-        assertThat(maps.slot(maps.setBase(id))).isEqualTo(first);
+        assertThat(firstBackend(id)).isEqualTo(first);
         assertThat(maps.backendGeneration(first)).isGreaterThan(generation);
     }
 
@@ -242,6 +480,7 @@ class DatapathTest {
         assertThat(datapath.entries("slots")).isZero();
         assertThat(maps.stats).isEmpty();
         assertThat(maps.setsInUse()).isEmpty();
+        assertThat(maps.ranges).isEmpty();
         assertThat(maps.liveBackends()).isZero();
     }
 
@@ -269,7 +508,7 @@ class DatapathTest {
         remove("a");
 
         assertThat(maps.frontends).isEmpty();
-        assertThat(maps.run(maps.setBase(id), maps.setCount(id))).containsExactly(backend(1), backend(2));
+        assertThat(maps.run(maps.set(id, Reach.CLUSTER))).containsExactly(backend(1), backend(2));
         endGracePeriod();
         assertNothingLeft();
     }
@@ -277,13 +516,15 @@ class DatapathTest {
     @Test
     void adopt_damagedMaps_keepsWhatIsWholeAndTakesOutTheRest() {
         int a = put(service("a", 1, 1, 2));
-        maps.frontends.put(frontend(7), 0);
-        maps.frontends.put(frontend(8), 64);
-        maps.frontends.put(frontend(9), -1);
+        maps.frontends.put(frontend(7), new Route(0, Access.OPEN, 0));
+        maps.frontends.put(frontend(8), new Route(64, Access.OPEN, 0));
+        maps.frontends.put(frontend(9), new Route(-1, Access.OPEN, 0));
         maps.stats.addAll(List.of(0, 64, -1));
-        maps.putSet(0, 3, 1);
-        maps.putSet(40, 399, 2);
-        maps.putSet(41, maps.setBase(a), 2);
+        maps.putSet(0, Reach.LOCAL, new Run(3, 1));
+        maps.putSet(40, Reach.CLUSTER, new Run(399, 2));
+        maps.putSet(41, Reach.LOCAL, new Run(maps.set(a, Reach.CLUSTER).base(), 2));
+        maps.putSet(42, Reach.LOCAL, new Run(-1, 2));
+        maps.ranges.put(-1, new java.util.HashSet<>(Set.of(range(1))));
         maps.putBackend(290, Address.of("10.0.0.9"), 80, Backend.State.CLUSTER, 1, -1);
         maps.putBackend(291, Address.of("10.0.0.9"), 80, Backend.State.CLUSTER, 1, 64);
 
@@ -298,11 +539,15 @@ class DatapathTest {
         assertThat(maps.choices(frontend(8))).containsExactly(backend(3));
         assertThat(maps.stats).hasSize(2);
         assertThat(maps.setsInUse()).hasSize(2);
+        assertThat(maps.ranges).isEmpty();
         assertThat(maps.liveBackends()).isEqualTo(3);
     }
 
     /** A program that has read a set word and not yet what it points at. */
-    private record Reader(int base, List<Backend> expected) {}
+    private record Reader(Run run, List<Backend> expected) {}
+
+    /** A frontend, as who may go that far sees it. */
+    private record View(Frontend frontend, Reach reach) {}
 
     /** Random changes, looked at before every write, with readers that linger until the grace period ends. */
     private final class World {
@@ -310,22 +555,30 @@ class DatapathTest {
         final Map<String, VirtualService> wanted = new TreeMap<>();
         final List<Reader> readers = new ArrayList<>();
         /** What a frontend may lead to while a change is under way. */
-        final Map<Frontend, Set<List<Address>>> allowed = new HashMap<>();
+        final Map<View, Set<List<Address>>> allowed = new HashMap<>();
 
         World(long seed) {
             random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
         }
 
         void look() {
-            maps.frontends.forEach((frontend, id) -> {
-                assertThat(allowed.getOrDefault(frontend, Set.of()))
-                        .as("choices behind %s", frontend)
-                        .contains(addresses(maps.choices(frontend)));
-                if (random.nextInt(20) == 0) {
-                    readers.add(new Reader(maps.setBase(id), maps.choices(frontend)));
+            maps.frontends.forEach((frontend, route) -> {
+                for (Reach reach : Reach.values()) {
+                    List<Backend> choices = maps.choices(frontend, reach);
+                    assertThat(allowed.getOrDefault(new View(frontend, reach), Set.of()))
+                            .as("choices behind %s within %s", frontend, reach)
+                            .contains(addresses(choices));
+                    if (random.nextInt(20) == 0) {
+                        readers.add(new Reader(maps.set(route.serviceId(), reach), choices));
+                    }
+                }
+                if (route.access().restricted()) {
+                    assertThat(maps.ranges.get(route.serviceId()))
+                            .as("who may come in by %s", frontend)
+                            .isNotEmpty();
                 }
             });
-            readers.forEach(r -> assertThat(addresses(maps.run(r.base, r.expected.size())))
+            readers.forEach(r -> assertThat(addresses(maps.run(r.run)))
                     .as("what a slow reader finds")
                     .isEqualTo(addresses(r.expected)));
         }
@@ -341,52 +594,53 @@ class DatapathTest {
             for (int i = 0; i < count; i++) {
                 int n = random.nextInt(12);
                 if (seen.add(n)) {
-                    backends.add(new Backend(
-                            backend(n).address(),
-                            8080,
-                            random.nextInt(4) == 0 ? Backend.State.DRAINING : Backend.State.CLUSTER));
+                    backends.add(backend(n, Backend.State.values()[random.nextInt(4)]));
                 }
             }
+            List<Prefix> ranges = random.nextInt(3) == 0
+                    ? List.of(range(random.nextInt(3)), range(3 + random.nextInt(3)))
+                    : List.of();
+            Map<Frontend, Access> frontends = new HashMap<>();
             int first = 1 + (name.charAt(0) - 'a') * 2;
-            List<Frontend> frontends =
-                    random.nextInt(3) == 0 ? List.of(frontend(first), frontend(first + 1)) : List.of(frontend(first));
-            return new VirtualService(name, frontends, List.copyOf(backends));
+            frontends.put(frontend(first), access(false));
+            if (random.nextInt(3) == 0) {
+                frontends.put(frontend(first + 1), access(!ranges.isEmpty()));
+            }
+            return new VirtualService(name, frontends, List.copyOf(backends), ranges, random.nextInt(3) * 60);
+        }
+
+        private Access access(boolean restricted) {
+            return new Access(Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted);
+        }
+
+        private void allow(Set<Frontend> frontends, VirtualService service) {
+            for (Frontend frontend : frontends) {
+                for (Reach reach : Reach.values()) {
+                    allowed.computeIfAbsent(new View(frontend, reach), v -> new LinkedHashSet<>())
+                            .add(addresses(choices(service, reach)));
+                }
+            }
         }
 
         void expect(String name, VirtualService service) {
             VirtualService old = wanted.get(name);
-            for (Frontend frontend : service.frontends().keySet()) {
-                Set<List<Address>> choices = allowed.computeIfAbsent(frontend, f -> new LinkedHashSet<>());
-                choices.add(addresses(active(service)));
-                if (old != null) {
-                    choices.add(addresses(active(old)));
-                }
-            }
+            allow(service.frontends().keySet(), service);
             if (old != null) {
-                old.frontends()
-                        .keySet()
-                        .forEach(f -> allowed.computeIfAbsent(f, x -> new LinkedHashSet<>())
-                                .add(addresses(active(service))));
+                allow(service.frontends().keySet(), old);
+                allow(old.frontends().keySet(), service);
             }
             wanted.put(name, service);
         }
 
         void settle() {
             allowed.clear();
-            wanted.values()
-                    .forEach(s -> s.frontends()
-                            .keySet()
-                            .forEach(f -> allowed.put(f, new LinkedHashSet<>(List.of(addresses(active(s)))))));
+            wanted.values().forEach(s -> allow(s.frontends().keySet(), s));
         }
 
         void step() {
             String name = String.valueOf((char) ('a' + random.nextInt(8)));
             if (random.nextInt(5) == 0 && wanted.containsKey(name)) {
-                wanted.get(name)
-                        .frontends()
-                        .keySet()
-                        .forEach(f -> allowed.computeIfAbsent(f, x -> new LinkedHashSet<>())
-                                .add(List.of()));
+                allow(wanted.get(name).frontends().keySet(), new VirtualService("", List.of(), List.of()));
                 remove(name);
                 wanted.remove(name);
             } else {
@@ -405,20 +659,40 @@ class DatapathTest {
             readers.clear();
             endGracePeriod();
             endGracePeriod();
-            Map<Frontend, List<Backend>> kernel = new HashMap<>();
-            maps.frontends.keySet().forEach(f -> kernel.put(f, maps.choices(f)));
-            Map<Frontend, List<Backend>> model = new HashMap<>();
-            wanted.values().forEach(s -> s.frontends().keySet().forEach(f -> model.put(f, active(s))));
+            Map<View, List<Backend>> kernel = new HashMap<>();
+            Map<View, List<Backend>> model = new HashMap<>();
+            Map<Frontend, Access> access = new HashMap<>();
+            Map<Frontend, Integer> affinity = new HashMap<>();
+            Map<Integer, Set<Prefix>> ranges = new HashMap<>();
+            for (Reach reach : Reach.values()) {
+                maps.frontends.keySet().forEach(f -> kernel.put(new View(f, reach), maps.choices(f, reach)));
+                wanted.values()
+                        .forEach(s ->
+                                s.frontends().keySet().forEach(f -> model.put(new View(f, reach), choices(s, reach))));
+            }
             assertThat(kernel).isEqualTo(model);
+            for (VirtualService service : wanted.values()) {
+                access.putAll(service.frontends());
+                service.frontends().keySet().forEach(f -> affinity.put(f, service.affinitySeconds()));
+                if (!service.sourceRanges().isEmpty()) {
+                    Frontend any = service.frontends().keySet().iterator().next();
+                    ranges.put(maps.frontends.get(any).serviceId(), Set.copyOf(service.sourceRanges()));
+                }
+            }
+            maps.frontends.forEach((frontend, route) -> {
+                assertThat(route.access()).isEqualTo(access.get(frontend));
+                assertThat(route.affinitySeconds()).isEqualTo(affinity.get(frontend));
+            });
+            assertThat(maps.ranges).isEqualTo(ranges);
             int backends =
                     wanted.values().stream().mapToInt(s -> s.backends().size()).sum();
             assertThat(datapath.entries("backends")).as("backends in use").isEqualTo(backends);
             assertThat(maps.liveBackends()).isEqualTo(backends);
             assertThat(datapath.entries("slots"))
                     .isEqualTo(wanted.values().stream()
-                            .mapToInt(s -> active(s).size())
+                            .mapToInt(DatapathTest::slots)
                             .sum());
-            assertThat(maps.stats).containsAll(maps.frontends.values());
+            maps.frontends.values().forEach(route -> assertThat(maps.stats).contains(route.serviceId()));
         }
     }
 

@@ -176,7 +176,7 @@ class FlipUnderLoadTest {
                         "slots", datapath.entries("slots"),
                         "backends", datapath.entries("backends"),
                         "sets", datapath.entries("sets")))
-                .isEqualTo(Map.of("slots", 4, "backends", 4, "sets", 2)));
+                .isEqualTo(Map.of("slots", 4, "backends", 4, "sets", 4)));
         services.forEach(service -> ground.remove(installation, service.frontend.toString()));
         List<String> left = new ArrayList<>();
         await().untilAsserted(() -> {

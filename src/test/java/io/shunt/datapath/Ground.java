@@ -54,7 +54,12 @@ final class Ground implements AutoCloseable {
     }
 
     Installation install(MapSizes sizes) {
-        return Installation.open(pins.path(), cgroup.path(), sizes, control);
+        return Installation.open(pins.path(), cgroup.path(), sizes, false, control);
+    }
+
+    /** Installs for a node that is the network namespace with that cookie. */
+    Installation install(Settings settings) {
+        return Installation.open(pins.path(), cgroup.path(), SIZES, settings, control);
     }
 
     /** Runs tasks on the control thread. */

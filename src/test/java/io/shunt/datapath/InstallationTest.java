@@ -121,7 +121,13 @@ class InstallationTest {
             List<Installation.MapUse> use = installation.mapUse();
             assertThat(use)
                     .extracting(map -> map.name() + " " + map.entries() + "/" + map.maxEntries())
-                    .contains("frontends 1/400", "sets 1/101", "slots 3/2000", "backends 3/1001")
+                    .contains(
+                            "frontends 1/400",
+                            "node_addresses 0/4096",
+                            "source_ranges 0/400",
+                            "sets 2/202",
+                            "slots 3/2000",
+                            "backends 3/1001")
                     .anyMatch(map -> map.startsWith("tcp_origins -1/"));
             assertThat(use)
                     .allMatch(map -> !map.name().contains("."))
@@ -175,7 +181,7 @@ class InstallationTest {
         List<LinkInfo> before = links();
 
         try (Installation second =
-                Installation.open(ground.pins().path(), other.path(), Ground.SIZES, ground.control())) {
+                Installation.open(ground.pins().path(), other.path(), Ground.SIZES, false, ground.control())) {
             assertThat(second.programs()).allMatch(Installation.AttachedProgram::attached);
             assertThat(second.cgroup()).isEqualTo(other.path());
             assertThat(otherPod.traffic().request(VIP, 80)).isEqualTo("b1");
@@ -189,15 +195,17 @@ class InstallationTest {
     void aLinkOnACgroupThatIsGone_isReplaced() throws IOException {
         Path path = ground.cgroup().path().resolve("short-lived");
         Files.createDirectory(path);
-        Installation.open(ground.pins().path(), path, Ground.SIZES, ground.control())
+        Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())
                 .close();
         Files.delete(path);
         Files.createDirectory(path);
 
-        try (Installation second = Installation.open(ground.pins().path(), path, Ground.SIZES, ground.control())) {
+        try (Installation second =
+                Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())) {
             assertThat(second.programs()).allMatch(Installation.AttachedProgram::attached);
         }
-        try (Installation third = Installation.open(ground.pins().path(), path, Ground.SIZES, ground.control())) {
+        try (Installation third =
+                Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())) {
             Files.delete(path);
             assertThat(third.programs()).noneMatch(Installation.AttachedProgram::attached);
         }
@@ -234,7 +242,9 @@ class InstallationTest {
                     .containsExactlyInAnyOrder(
                             "map frontends keeps its 32 entries (64 are configured): run `shunt cleanup` before the next"
                                     + " start to resize it",
-                            "map sets keeps its 9 entries (17 are configured): run `shunt cleanup` before the next start"
+                            "map source_ranges keeps its 32 entries (64 are configured): run `shunt cleanup` before the"
+                                    + " next start to resize it",
+                            "map sets keeps its 18 entries (34 are configured): run `shunt cleanup` before the next start"
                                     + " to resize it",
                             "map service_stats keeps its 8 entries (16 are configured): run `shunt cleanup` before the"
                                     + " next start to resize it");

@@ -1,14 +1,17 @@
 package io.shunt.datapath;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.Reach;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
@@ -22,11 +25,13 @@ final class MemoryMaps implements TableMaps {
     private static final BackendEntry EMPTY =
             new BackendEntry(true, new Backend(new Address(0, 0), 0, Backend.State.CLUSTER), 0, 0);
 
-    private final long[] sets;
+    private final Run[][] sets;
     private final int[] slots;
     private final BackendEntry[] backends;
     private final int maxFrontends;
-    final Map<Frontend, Integer> frontends = new LinkedHashMap<>();
+    final Map<Frontend, Route> frontends = new LinkedHashMap<>();
+    final Map<Integer, Set<Prefix>> ranges = new HashMap<>();
+    final Set<Address> nodeAddresses = new HashSet<>();
     final Set<Integer> stats = new HashSet<>();
 
     /** Runs before every write. */
@@ -36,32 +41,33 @@ final class MemoryMaps implements TableMaps {
     Runnable beforeCall = () -> {};
 
     MemoryMaps(int services, int slots, int backends, int maxFrontends) {
-        this.sets = new long[services];
+        this.sets = new Run[services][];
+        java.util.Arrays.setAll(sets, i -> new Run[] {Run.EMPTY, Run.EMPTY});
         this.slots = new int[slots];
         this.backends = new BackendEntry[backends];
         this.maxFrontends = maxFrontends;
         java.util.Arrays.fill(this.backends, EMPTY);
     }
 
-    /** The addresses that a program may choose from for this frontend right now. */
-    List<Backend> choices(Frontend frontend) {
-        Integer id = frontends.get(frontend);
-        return id == null ? List.of() : run(setBase(id), setCount(id));
+    /** What a program may choose from for this frontend right now, if it goes that far. */
+    List<Backend> choices(Frontend frontend, Reach reach) {
+        Route route = frontends.get(frontend);
+        return route == null ? List.of() : run(set(route.serviceId(), reach));
     }
 
-    List<Backend> run(int base, int count) {
-        return IntStream.range(base, base + count)
+    List<Backend> choices(Frontend frontend) {
+        return choices(frontend, Reach.CLUSTER);
+    }
+
+    List<Backend> run(Run run) {
+        return IntStream.range(run.base(), run.base() + run.count())
                 .mapToObj(i -> backends[slots[i]].backend())
                 .toList();
     }
 
-    Map<Integer, Integer> setsInUse() {
-        Map<Integer, Integer> used = new HashMap<>();
-        for (int id = 0; id < sets.length; id++) {
-            if (sets[id] != 0) {
-                used.put(id, setCount(id));
-            }
-        }
+    Set<Integer> setsInUse() {
+        Set<Integer> used = new HashSet<>();
+        forEachSetInUse((id, reach, run) -> used.add(id));
         return used;
     }
 
@@ -85,13 +91,13 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
-    public void putFrontend(Frontend frontend, int serviceId) {
+    public void putFrontend(Frontend frontend, Route route) {
         beforeWrite.run();
         beforeCall.run();
         if (!frontends.containsKey(frontend) && frontends.size() == maxFrontends) {
             throw new TableFullException("frontends", maxFrontends, "--max-services");
         }
-        frontends.put(frontend, serviceId);
+        frontends.put(frontend, route);
     }
 
     @Override
@@ -104,6 +110,45 @@ final class MemoryMaps implements TableMaps {
     @Override
     public void forEachFrontend(FrontendVisitor visitor) {
         frontends.forEach(visitor::visit);
+    }
+
+    @Override
+    public void putSourceRange(int serviceId, Prefix range) {
+        beforeWrite.run();
+        beforeCall.run();
+        ranges.computeIfAbsent(serviceId, id -> new HashSet<>()).add(range);
+    }
+
+    @Override
+    public void removeSourceRange(int serviceId, Prefix range) {
+        beforeWrite.run();
+        beforeCall.run();
+        ranges.getOrDefault(serviceId, Set.of()).remove(range);
+        ranges.values().removeIf(Set::isEmpty);
+    }
+
+    @Override
+    public void forEachSourceRange(SourceRangeVisitor visitor) {
+        ranges.forEach((id, all) -> all.forEach(range -> visitor.visit(id, range)));
+    }
+
+    @Override
+    public void putNodeAddress(Address address) {
+        beforeWrite.run();
+        beforeCall.run();
+        nodeAddresses.add(address);
+    }
+
+    @Override
+    public void removeNodeAddress(Address address) {
+        beforeWrite.run();
+        beforeCall.run();
+        nodeAddresses.remove(address);
+    }
+
+    @Override
+    public void forEachNodeAddress(Consumer<Address> visitor) {
+        nodeAddresses.forEach(visitor);
     }
 
     @Override
@@ -126,19 +171,14 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
-    public void putSet(int serviceId, int base, int count) {
+    public void putSet(int serviceId, Reach reach, Run run) {
         beforeWrite.run();
-        sets[serviceId] = (long) count << 32 | base;
+        sets[serviceId][reach.ordinal()] = run;
     }
 
     @Override
-    public int setBase(int serviceId) {
-        return (int) sets[serviceId];
-    }
-
-    @Override
-    public int setCount(int serviceId) {
-        return (int) (sets[serviceId] >>> 32);
+    public Run set(int serviceId, Reach reach) {
+        return sets[serviceId][reach.ordinal()];
     }
 
     @Override
@@ -183,8 +223,14 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
-    public void forEachSetInUse(IntConsumer serviceId) {
-        IntStream.range(0, sets.length).filter(i -> sets[i] != 0).forEach(serviceId);
+    public void forEachSetInUse(SetVisitor visitor) {
+        for (int id = 0; id < sets.length; id++) {
+            for (Reach reach : Reach.values()) {
+                if (!set(id, reach).equals(Run.EMPTY)) {
+                    visitor.visit(id, reach, set(id, reach));
+                }
+            }
+        }
     }
 
     @Override

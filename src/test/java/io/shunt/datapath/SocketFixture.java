@@ -34,8 +34,8 @@ import java.util.function.Consumer;
  */
 final class SocketFixture implements AutoCloseable {
     static final int GONE = 0;
-    static final int ACTIVE = 1;
-    static final int DRAINING = 2;
+    static final int DRAINING = 1;
+    static final int ACTIVE = 3;
 
     /** Attach type by program. */
     private static final Map<String, AttachType> PROGRAMS = new LinkedHashMap<>();
@@ -50,6 +50,8 @@ final class SocketFixture implements AutoCloseable {
         PROGRAMS.put("getpeername4", AttachType.CGROUP_INET4_GETPEERNAME);
         PROGRAMS.put("getpeername6", AttachType.CGROUP_INET6_GETPEERNAME);
         PROGRAMS.put("sock_release", AttachType.CGROUP_INET_SOCK_RELEASE);
+        PROGRAMS.put("post_bind4", AttachType.CGROUP_INET4_POST_BIND);
+        PROGRAMS.put("post_bind6", AttachType.CGROUP_INET6_POST_BIND);
     }
 
     private static final ValueLayout.OfShort PORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
@@ -194,14 +196,14 @@ final class SocketFixture implements AutoCloseable {
         object.map("frontends").delete(frontend(vip));
     }
 
-    /** The key, which the value repeats, and then the service id. */
+    /** The key, which the value repeats, nothing special, and then the service id. */
     private MemorySegment frontend(Vip vip) {
         return frontends.computeIfAbsent(vip, v -> {
-            MemorySegment element = arena.allocate(24, 4);
+            MemorySegment element = arena.allocate(32, 4);
             putAddress(element, 0, vip.at.address());
             element.set(PORT, 16, (short) vip.at.port());
             element.set(ValueLayout.JAVA_BYTE, 18, (byte) vip.protocol.number());
-            element.set(ValueLayout.JAVA_INT, 20, vip.id);
+            element.set(ValueLayout.JAVA_INT, 28, vip.id);
             return element;
         });
     }
@@ -215,7 +217,7 @@ final class SocketFixture implements AutoCloseable {
         long word = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN
                 ? (long) members.size() << 32 | base
                 : (long) base << 32 | members.size();
-        ValueLayout.JAVA_LONG.varHandle().setVolatile(sets, vip.id * 8L, word);
+        ValueLayout.JAVA_LONG.varHandle().setVolatile(sets, vip.id * 16L, word);
     }
 
     /** The kernel rounds the size of an array's elements up to 8 bytes. */

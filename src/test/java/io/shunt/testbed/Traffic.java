@@ -193,6 +193,11 @@ public final class Traffic implements AutoCloseable {
         }
     }
 
+    /** The number by which eBPF programs know its network namespace. */
+    public long namespaceCookie() {
+        return Long.parseLong(call("namespace"));
+    }
+
     /** Its process, which is in the cgroup and the namespace. */
     public long pid() {
         return process.pid();

@@ -20,9 +20,9 @@ import java.util.TreeSet;
  */
 record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Integer>> backendIds, Contents contents) {
     /**
-     * @param choices what a new connection may get, by frontend
+     * @param choices what a new connection that may go anywhere may get, by frontend
      * @param backends every backend and its state, by frontend
-     * @param sets service ids with backends to choose from
+     * @param sets service ids with such backends
      * @param stats service ids with counters
      * @param strays entries of a service that no frontend leads to
      */
@@ -36,6 +36,7 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
     private static final class Maps {
         final Map<String, Integer> frontends = new TreeMap<>();
         final Map<Integer, int[]> sets = new HashMap<>();
+        final Set<Integer> localSets = new HashSet<>();
         final Map<Integer, Integer> slots = new HashMap<>();
         final Map<Integer, Map<String, ?>> backends = new HashMap<>();
         final Set<Integer> stats = new HashSet<>();
@@ -44,8 +45,14 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
             switch (map) {
                 case "frontends" ->
                     frontends.put(entry.get("address") + "/" + entry.get("protocol"), number(entry, "service_id"));
-                case "sets" ->
-                    sets.put(number(entry, "service_id"), new int[] {number(entry, "base"), number(entry, "count")});
+                case "sets" -> {
+                    if (entry.get("reach").equals("cluster")) {
+                        sets.put(
+                                number(entry, "service_id"), new int[] {number(entry, "base"), number(entry, "count")});
+                    } else {
+                        localSets.add(number(entry, "service_id"));
+                    }
+                }
                 case "slots" -> slots.put(number(entry, "slot"), number(entry, "backend_id"));
                 case "backends" -> backends.put(number(entry, "backend_id"), entry);
                 case "service_stats" -> stats.add(number(entry, "service_id"));
@@ -95,6 +102,7 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
         Set<Integer> known = Set.copyOf(maps.frontends.values());
         List<String> strays = new ArrayList<>();
         maps.sets.keySet().stream().filter(id -> !known.contains(id)).forEach(id -> strays.add("set " + id));
+        maps.localSets.stream().filter(id -> !known.contains(id)).forEach(id -> strays.add("local set " + id));
         maps.stats.stream().filter(id -> !known.contains(id)).forEach(id -> strays.add("stats " + id));
         maps.backends.values().stream()
                 .filter(backend -> !known.contains(number(backend, "service_id")))

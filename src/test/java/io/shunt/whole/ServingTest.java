@@ -219,9 +219,11 @@ class ServingTest {
         assertThat(outcome.exitCode()).as(outcome.toString()).isZero();
         assertThat(outcome.err()).isEmpty();
         assertThat(outcome.out())
-                .containsPattern("(?m)^frontends address=" + v4(10) + ":80 protocol=6 service_id=\\d+$")
+                .containsPattern("(?m)^frontends address=" + v4(10)
+                        + ":80 protocol=6 inside=cluster outside=cluster restricted=false"
+                        + " affinity_seconds=0 service_id=\\d+$")
                 .containsPattern("(?m)^backends backend_id=\\d+ address="
-                        + servers.getFirst().v4() + ":8080 state=active generation=\\d+ service_id=\\d+$")
+                        + servers.getFirst().v4() + ":8080 state=(cluster|both) generation=\\d+ service_id=\\d+$")
                 .containsPattern("(?m)^service_stats service_id=\\d+ connections=\\d+ refused=\\d+$");
     }
 
