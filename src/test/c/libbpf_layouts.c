@@ -11,6 +11,8 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
@@ -104,6 +107,16 @@ int main(void)
 	MEMBER(btf_member, type);
 	MEMBER(btf_member, offset);
 
+	STRUCT(sockaddr_nl);
+	MEMBER(sockaddr_nl, nl_family);
+	MEMBER(sockaddr_nl, nl_pid);
+	MEMBER(sockaddr_nl, nl_groups);
+
+	STRUCT(pollfd);
+	MEMBER(pollfd, fd);
+	MEMBER(pollfd, events);
+	MEMBER(pollfd, revents);
+
 	STRUCT(statfs);
 	MEMBER(statfs, f_type);
 
@@ -151,6 +164,14 @@ int main(void)
 	CONSTANT(NSFS_MAGIC);
 	CONSTANT(O_CLOEXEC);
 	CONSTANT(CLONE_NEWNET);
+	CONSTANT(AF_NETLINK);
+	CONSTANT(SOCK_RAW);
+	CONSTANT(SOCK_NONBLOCK);
+	CONSTANT(SOCK_CLOEXEC);
+	CONSTANT(NETLINK_ROUTE);
+	CONSTANT(RTMGRP_IPV4_IFADDR);
+	CONSTANT(RTMGRP_IPV6_IFADDR);
+	CONSTANT(POLLIN);
 	CONSTANT(LOCK_EX);
 	CONSTANT(LOCK_NB);
 	CONSTANT(EWOULDBLOCK);

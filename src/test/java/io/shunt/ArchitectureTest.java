@@ -34,6 +34,7 @@ class ArchitectureTest {
             Map.entry("table", List.of("net")),
             Map.entry("plan", List.of("cluster", "table", "net")),
             Map.entry("source", List.of("cluster", "net")),
+            Map.entry("host", List.of("cluster", "libbpf", "net")),
             Map.entry("libbpf", List.of()),
             Map.entry("datapath", List.of("table", "libbpf", "net")),
             Map.entry("snapshot", List.of("net", "cluster", "table")),
@@ -46,6 +47,7 @@ class ArchitectureTest {
                     List.of(
                             "config",
                             "source",
+                            "host",
                             "cluster",
                             "plan",
                             "table",

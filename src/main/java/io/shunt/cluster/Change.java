@@ -1,5 +1,7 @@
 package io.shunt.cluster;
 
+import io.shunt.net.Address;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** One thing that a source has to say, in the order in which it learnt it. */
@@ -12,6 +14,13 @@ public sealed interface Change {
 
     /** This node came or is now like this; null: it is gone. */
     record NodeChange(@Nullable Node node) implements Change {}
+
+    /** This host's addresses are now these, loopback included. */
+    record HostAddressesChange(Set<Address> addresses) implements Change {
+        public HostAddressesChange {
+            addresses = Set.copyOf(addresses);
+        }
+    }
 
     /**
      * The source has told everything that existed when it started, as far as it could read it. Sent once; from then on

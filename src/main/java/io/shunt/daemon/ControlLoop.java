@@ -7,8 +7,10 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.datapath.Datapath;
 import io.shunt.metrics.ProgrammingMeters;
+import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.plan.Locality;
+import io.shunt.plan.NodePortAddresses;
 import io.shunt.plan.PlannedService;
 import io.shunt.plan.Planner;
 import io.shunt.plan.ServicePortName;
@@ -53,6 +55,7 @@ final class ControlLoop implements Runnable {
     private final ProgrammingMeters meters;
     private final RecentErrors errors;
     private final String nodeName;
+    private final NodePortAddresses nodePortAddresses;
     private final OldGarbage garbage = new OldGarbage();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
@@ -71,6 +74,9 @@ final class ControlLoop implements Runnable {
     private boolean complete;
     private boolean cleaned;
     private Locality here;
+    private @Nullable Node node;
+    private Set<Address> hostAddresses = Set.of();
+    private boolean nodeAddressesFailed;
     private long retryAtNanos;
     private volatile boolean reconciled;
     private volatile boolean nodeEligible = true;
@@ -80,12 +86,19 @@ final class ControlLoop implements Runnable {
 
     private volatile boolean stopped;
 
-    ControlLoop(Inbox inbox, Datapath datapath, ProgrammingMeters meters, RecentErrors errors, String nodeName) {
+    ControlLoop(
+            Inbox inbox,
+            Datapath datapath,
+            ProgrammingMeters meters,
+            RecentErrors errors,
+            String nodeName,
+            NodePortAddresses nodePortAddresses) {
         this.inbox = inbox;
         this.datapath = datapath;
         this.meters = meters;
         this.errors = errors;
         this.nodeName = nodeName;
+        this.nodePortAddresses = nodePortAddresses;
         here = Locality.of(nodeName, null);
     }
 
@@ -150,22 +163,46 @@ final class ControlLoop implements Runnable {
                     meters.queued(ProgrammingMeters.Kind.ENDPOINT, 1);
                 }
             }
+            case Change.HostAddressesChange(Set<Address> addresses) -> {
+                hostAddresses = addresses;
+                selectNodeAddresses();
+            }
             case Change.NodeChange(Node node) -> {
                 // kube-proxy keeps its last word on a Node that is gone (pkg/proxy/node.go).
                 if (node != null) {
                     nodeEligible = !node.leaving();
+                    this.node = node;
                     stand(Locality.of(nodeName, node), arrivedNanos);
+                    selectNodeAddresses();
                 }
             }
             case Change.Listed() -> {
                 listed = Instant.now();
                 publishOldest();
+                selectNodeAddresses();
             }
             case Change.Complete() -> {
                 complete = true;
                 putOff.forEach(name -> pending.computeIfAbsent(name, n -> new Pending(arrivedNanos)));
                 putOff.clear();
             }
+        }
+    }
+
+    /** Not before the source has listed: the Node may say which, and what an earlier process chose may be right. */
+    private void selectNodeAddresses() {
+        if (listed == null) {
+            return;
+        }
+        try {
+            datapath.putNodeAddresses(nodePortAddresses.select(hostAddresses, node));
+            nodeAddressesFailed = false;
+        } catch (RuntimeException e) {
+            String message = String.valueOf(e.getMessage());
+            if (errors.add("the node's addresses", message)) {
+                log.error("node ports cannot be opened on all of the node's addresses; trying again: {}", message);
+            }
+            nodeAddressesFailed = true;
         }
     }
 
@@ -196,7 +233,10 @@ final class ControlLoop implements Runnable {
 
     private void retryFailed() {
         long now = System.nanoTime();
-        if (!failures.isEmpty() && (now - retryAtNanos >= 0 || datapath.roomCame())) {
+        if (now - retryAtNanos >= 0 || datapath.roomCame()) {
+            if (nodeAddressesFailed) {
+                selectNodeAddresses();
+            }
             failures.keySet().forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
             retryAtNanos = now + RETRY_NANOS;
         }

@@ -3,6 +3,7 @@ package io.shunt.daemon;
 import io.shunt.api.HttpFaces;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.ConfigFileWatch;
+import io.shunt.host.HostAddresses;
 import io.shunt.net.HostPort;
 import io.shunt.source.Source;
 import java.io.IOException;
@@ -44,6 +45,7 @@ public final class Daemon {
         control.ended().thenAccept(asTold -> exitCode.complete(asTold ? 0 : 1));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, exitCode), "shunt-stop"));
         control.start();
+        context.getBean(HostAddresses.class).start();
         context.getBean(Source.class).start(context.getBean(Inbox.class));
         watch(options, exitCode);
         HttpFaces faces = context.getBean(HttpFaces.class);

@@ -5,7 +5,10 @@ import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.StaleSockets;
+import io.shunt.host.HostAddresses;
+import io.shunt.libbpf.BpfException;
 import io.shunt.metrics.Metrics;
+import io.shunt.plan.NodePortAddresses;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Version;
 import io.shunt.source.Source;
@@ -42,7 +45,7 @@ class DaemonConfiguration {
                     options.bpfRoot(),
                     options.cgroupRoot(),
                     new MapSizes(options.maxServices(), options.maxBackends()),
-                    false,
+                    options.hostNamespaceOnly(),
                     inbox);
         } catch (InstallationException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);
@@ -59,12 +62,27 @@ class DaemonConfiguration {
     @Bean
     ControlLoop controlLoop(
             RunOptions options, Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
-        return new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, options.nodeName());
+        return new ControlLoop(
+                inbox,
+                installation.datapath(),
+                metrics.programming(),
+                errors,
+                options.nodeName(),
+                NodePortAddresses.of(options.nodePortAddresses(), options.nodeIps(), options.localhostNodePorts()));
     }
 
     @Bean
     ControlThread controlThread(ControlLoop loop) {
         return new ControlThread(loop);
+    }
+
+    @Bean
+    HostAddresses hostAddresses(Inbox inbox) {
+        try {
+            return new HostAddresses(inbox);
+        } catch (BpfException e) {
+            throw new StartupException("this host's addresses cannot be watched: " + e.getMessage(), e);
+        }
     }
 
     @Bean

@@ -11,7 +11,7 @@ final class Pending {
     final long arrivedNanos;
 
     /** The same by the clock. */
-    final Instant arrived = Instant.now();
+    final Instant arrived;
 
     int serviceChanges;
     int sliceChanges;
@@ -20,6 +20,7 @@ final class Pending {
 
     Pending(long arrivedNanos) {
         this.arrivedNanos = arrivedNanos;
+        arrived = Instant.now().minusNanos(System.nanoTime() - arrivedNanos);
     }
 
     void add(Change.SliceChange change) {

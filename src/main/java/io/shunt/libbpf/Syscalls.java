@@ -140,7 +140,7 @@ public final class Syscalls {
         }
     }
 
-    private static void check(long result, String call, Object object, MemorySegment errno) {
+    static void check(long result, String call, Object object, MemorySegment errno) {
         if (result < 0) {
             throw new BpfException(call, object.toString(), Native.errno(errno), null);
         }

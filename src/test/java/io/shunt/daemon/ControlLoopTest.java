@@ -14,6 +14,7 @@ import io.shunt.metrics.Metrics;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
+import io.shunt.plan.NodePortAddresses;
 import io.shunt.testbed.Cgroup;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -46,8 +47,13 @@ class ControlLoopTest {
     private final Cgroup cgroup = Cgroup.create("loop");
     private final Installation installation =
             Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), false, inbox);
-    private final ControlLoop loop =
-            new ControlLoop(inbox, installation.datapath(), metrics.programming(), errors, "node-1");
+    private final ControlLoop loop = new ControlLoop(
+            inbox,
+            installation.datapath(),
+            metrics.programming(),
+            errors,
+            "node-1",
+            NodePortAddresses.of(List.of(), List.of(), true));
     private final ControlThread thread = new ControlThread(loop);
 
     @BeforeEach

@@ -41,7 +41,12 @@ class LayoutTest {
     }
 
     static Stream<StructLayout> wholeStructs() {
-        return Stream.of(Btf.Type.LAYOUT, Btf.MemberType.LAYOUT, Syscalls.Statfs.LAYOUT);
+        return Stream.of(
+                Btf.Type.LAYOUT,
+                Btf.MemberType.LAYOUT,
+                Syscalls.Statfs.LAYOUT,
+                AddressNotices.SockaddrNl.LAYOUT,
+                AddressNotices.PollFd.LAYOUT);
     }
 
     /** Which may end where Java needs no more of them, or in older headers than those Java was written by. */
@@ -134,6 +139,14 @@ class LayoutTest {
         java.put("NSFS_MAGIC", Syscalls.NSFS_MAGIC);
         java.put("O_CLOEXEC", (long) Syscalls.O_CLOEXEC);
         java.put("CLONE_NEWNET", (long) Syscalls.CLONE_NEWNET);
+        java.put("AF_NETLINK", (long) AddressNotices.AF_NETLINK);
+        java.put("SOCK_RAW", (long) AddressNotices.SOCK_RAW);
+        java.put("SOCK_NONBLOCK", (long) AddressNotices.SOCK_NONBLOCK);
+        java.put("SOCK_CLOEXEC", (long) Syscalls.O_CLOEXEC);
+        java.put("NETLINK_ROUTE", (long) AddressNotices.NETLINK_ROUTE);
+        java.put("RTMGRP_IPV4_IFADDR", (long) AddressNotices.RTMGRP_IPV4_IFADDR);
+        java.put("RTMGRP_IPV6_IFADDR", (long) AddressNotices.RTMGRP_IPV6_IFADDR);
+        java.put("POLLIN", (long) AddressNotices.POLLIN);
         java.put("EWOULDBLOCK", (long) Errno.EAGAIN.number());
         java.put("MAP_SHARED", (long) Mapping.MAP_SHARED);
         java.put("LIBBPF_ERRNO__LIBELF", (long) Errno.LIBELF.number());

@@ -20,17 +20,18 @@ import java.util.TreeSet;
  * What kube-proxy 1.36 makes of a Service, slowly and to the letter, for each address of it: written from its rules
  * (endpointslicecache.go, topology.go, serviceport.go, iptables/proxier.go), not from the planner.
  */
-final class Reference {
+public final class Reference {
     private final Service service;
     private final List<EndpointSlice> slices;
     private final String nodeName;
     private final String zone;
 
-    Reference(RandomCluster cluster) {
-        service = cluster.service();
-        slices = cluster.slices();
-        nodeName = cluster.here().node();
-        zone = cluster.here().zone();
+    /** @param slices the Service's, in the order of their names */
+    public Reference(Service service, List<EndpointSlice> slices, Locality here) {
+        this.service = service;
+        this.slices = slices;
+        nodeName = here.node();
+        zone = here.zone();
     }
 
     /**
@@ -41,10 +42,11 @@ final class Reference {
      * @param conversations those that keep the conversations they have: all that serve, and all that take new ones
      * @param allowed the source ranges it is guarded by; empty: open
      */
-    record Way(Set<String> inside, Set<String> outside, Set<String> conversations, Set<String> allowed, int affinity) {}
+    public record Way(
+            Set<String> inside, Set<String> outside, Set<String> conversations, Set<String> allowed, int affinity) {}
 
     /** By {@code address port protocol}; the address is {@code node IPv4} or {@code node IPv6} for node ports. */
-    Map<String, Way> ways() {
+    public Map<String, Way> ways() {
         Map<String, Way> ways = new TreeMap<>();
         for (IpFamily family : IpFamily.values()) {
             for (Address clusterIp : service.clusterIps()) {

@@ -34,6 +34,7 @@ final class Told implements ChangeSink {
                 case Change.ServiceChange service -> put(services, service.name(), service.service());
                 case Change.SliceChange slice -> put(slices, slice.name(), slice.slice());
                 case Change.NodeChange now -> node = now.node();
+                case Change.HostAddressesChange host -> {}
                 case Change.Listed listed -> {}
                 case Change.Complete complete -> {}
             }

@@ -1,0 +1,89 @@
+package io.shunt.plan;
+
+import io.shunt.cluster.Node;
+import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which of the host's addresses take connections to node ports ({@code --nodeport-addresses}; kube-proxy
+ * util/nodeport_addresses.go, iptables/proxier.go).
+ *
+ * @param ranges a family of which none is here takes them on all its addresses
+ * @param primary whether the node's own addresses count as ranges too
+ * @param nodeIps the node's own addresses, in place of those of its families that the Node object has
+ * @param localhost whether 127.0.0.1 takes them, if the ranges let it; no other loopback address ever does
+ */
+public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Address> nodeIps, boolean localhost) {
+    private static final Prefix LOOPBACK_V4 = new Prefix(Address.of("127.0.0.0"), 104);
+    private static final Address LOCALHOST = Address.of("127.0.0.1");
+    private static final Address LOOPBACK_V6 = Address.of("::1");
+
+    public NodePortAddresses {
+        ranges = List.copyOf(ranges);
+        nodeIps = List.copyOf(nodeIps);
+    }
+
+    /**
+     * Reads the option's words.
+     *
+     * @param words CIDRs, or {@code primary} alone; none stand for all addresses
+     * @throws IllegalArgumentException if one is neither
+     */
+    public static NodePortAddresses of(List<String> words, List<Address> nodeIps, boolean localhost) {
+        boolean primary = words.equals(List.of("primary"));
+        List<Prefix> ranges = (primary ? List.<String>of() : words)
+                .stream()
+                        .map(word -> Prefix.parse(word)
+                                .orElseThrow(() -> new IllegalArgumentException("no range of addresses: " + word)))
+                        .toList();
+        return new NodePortAddresses(ranges, primary, nodeIps, localhost);
+    }
+
+    /**
+     * Those among {@code host} that take them.
+     *
+     * @param node null if nothing is known of it
+     */
+    public Set<Address> select(Collection<Address> host, @Nullable Node node) {
+        List<Prefix> all = Stream.concat(ranges.stream(), primaryRanges(node)).toList();
+        Set<Address> selected = new HashSet<>();
+        for (IpFamily family : IpFamily.values()) {
+            List<Prefix> own =
+                    all.stream().filter(range -> range.family() == family).toList();
+            host.stream()
+                    .filter(address -> address.family() == family && !isLoopback(address))
+                    .filter(address -> own.isEmpty() || own.stream().anyMatch(range -> range.contains(address)))
+                    .forEach(selected::add);
+            if (localhost
+                    && family == IpFamily.IPV4
+                    && (own.isEmpty() || own.stream().anyMatch(range -> range.contains(LOCALHOST)))) {
+                selected.add(LOCALHOST);
+            }
+        }
+        return Set.copyOf(selected);
+    }
+
+    private Stream<Prefix> primaryRanges(@Nullable Node node) {
+        if (!primary) {
+            return Stream.empty();
+        }
+        Stream<Address> named = node == null
+                ? Stream.empty()
+                : node.addresses().stream()
+                        .filter(address -> nodeIps.stream().noneMatch(ip -> ip.family() == address.family()));
+        return Stream.concat(nodeIps.stream(), named)
+                .filter(address -> !isLoopback(address))
+                .map(Prefix::of);
+    }
+
+    private static boolean isLoopback(Address address) {
+        return LOOPBACK_V4.contains(address) || address.equals(LOOPBACK_V6);
+    }
+}
