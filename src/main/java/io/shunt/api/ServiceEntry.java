@@ -3,6 +3,7 @@ package io.shunt.api;
 import io.shunt.snapshot.ServiceCounters;
 import io.shunt.snapshot.ServiceView;
 import io.shunt.snapshot.ServiceView.BackendView;
+import io.shunt.snapshot.ServiceView.FrontendView;
 import java.util.Comparator;
 import java.util.List;
 
@@ -13,7 +14,8 @@ import java.util.List;
  * @param protocol TCP, UDP or SCTP
  * @param family IPv4 or IPv6
  * @param serviceId its id in the kernel maps, or -1 while it could not be programmed
- * @param frontends {@code address:port/protocol}
+ * @param sourceRanges who may come in by restricted frontends, in CIDR notation
+ * @param affinitySeconds how long a client stays with its backend after its last connection; 0: not at all
  * @param connections connects that were translated, and first datagrams to a backend
  * @param refused attempts while it had no backend
  * @param error why the kernel does not have this state, "" if it has
@@ -25,8 +27,10 @@ public record ServiceEntry(
         String protocol,
         String family,
         int serviceId,
-        List<String> frontends,
+        List<FrontendView> frontends,
         List<BackendView> backends,
+        List<String> sourceRanges,
+        int affinitySeconds,
         long connections,
         long refused,
         String error) {
@@ -47,6 +51,8 @@ public record ServiceEntry(
                 service.serviceId(),
                 service.frontends(),
                 service.backends(),
+                service.sourceRanges(),
+                service.affinitySeconds(),
                 counters.connections(),
                 counters.refused(),
                 service.error());

@@ -3,7 +3,9 @@ package io.shunt.cli;
 import io.shunt.api.Json;
 import io.shunt.api.ServiceEntry;
 import io.shunt.snapshot.ServiceView.BackendView;
+import io.shunt.snapshot.ServiceView.FrontendView;
 import java.io.PrintWriter;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -92,7 +94,7 @@ final class ServiceListCommand implements Callable<Integer> {
                     service.namespace(),
                     service.name(),
                     port(service),
-                    String.join(",", service.frontends()),
+                    service.frontends().stream().map(FrontendView::address).collect(Collectors.joining(",")),
                     service.backends().size(),
                     service.connections());
         }
@@ -109,7 +111,9 @@ final class ServiceListCommand implements Callable<Integer> {
                     service.name(),
                     port(service),
                     service.serviceId() < 0 ? "-" : service.serviceId(),
-                    String.join(",", service.frontends()),
+                    service.frontends().stream()
+                            .map(ServiceListCommand::frontend)
+                            .collect(Collectors.joining(",")),
                     service.connections(),
                     service.refused(),
                     service.backends().isEmpty()
@@ -135,8 +139,26 @@ final class ServiceListCommand implements Callable<Integer> {
         return service.port().isEmpty() ? "-" : service.port();
     }
 
-    /** Active is what a backend usually is, so only the rest is said. */
+    /** Most let everyone go anywhere, so only the rest is said. */
+    private static String frontend(FrontendView frontend) {
+        List<String> said = new ArrayList<>();
+        if (frontend.inside().equals("local")) {
+            said.add("inside:local");
+        }
+        if (frontend.outside().equals("local")) {
+            said.add("outside:local");
+        }
+        if (frontend.restricted()) {
+            said.add("restricted");
+        }
+        return frontend.address() + (said.isEmpty() ? "" : "(" + String.join(",", said) + ")");
+    }
+
+    /** Most get what comes from anywhere, so only the rest is said. */
     private static String backend(BackendView backend) {
-        return backend.state().equals("active") ? backend.address() : backend.address() + "(" + backend.state() + ")";
+        return switch (backend.state()) {
+            case "cluster", "both" -> backend.address();
+            default -> backend.address() + "(" + backend.state() + ")";
+        };
     }
 }

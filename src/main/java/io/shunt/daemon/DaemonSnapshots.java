@@ -4,6 +4,7 @@ import io.shunt.datapath.CallCount;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.StaleSockets;
 import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import io.shunt.plan.ServicePortName;
 import io.shunt.snapshot.Health;
@@ -15,8 +16,10 @@ import io.shunt.source.Problem;
 import io.shunt.source.Source;
 import io.shunt.source.SourceCounters;
 import io.shunt.source.SourceStatus;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
+import io.shunt.table.VirtualService;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -162,6 +165,7 @@ final class DaemonSnapshots implements Snapshots {
 
     private static ServiceView view(Programmed programmed) {
         ServicePortName name = programmed.planned().name();
+        VirtualService service = programmed.planned().service();
         IpFamily family = name.family();
         return new ServiceView(
                 name.service().namespace(),
@@ -170,19 +174,27 @@ final class DaemonSnapshots implements Snapshots {
                 name.protocol().name(),
                 family.label(),
                 programmed.serviceId(),
-                programmed.planned().service().frontends().keySet().stream()
-                        .sorted(FRONTENDS)
-                        .map(Frontend::toString)
+                service.frontends().entrySet().stream()
+                        .sorted(Map.Entry.comparingByKey(FRONTENDS))
+                        .map(frontend -> view(frontend.getKey(), frontend.getValue()))
                         .toList(),
-                programmed.planned().service().backends().stream()
-                        .map(DaemonSnapshots::view)
-                        .toList(),
+                service.backends().stream().map(DaemonSnapshots::view).toList(),
+                service.sourceRanges().stream().map(Prefix::toString).toList(),
+                service.affinitySeconds(),
                 programmed.error());
     }
 
+    private static ServiceView.FrontendView view(Frontend frontend, Access access) {
+        return new ServiceView.FrontendView(
+                frontend.toString(), lowerCase(access.inside()), lowerCase(access.outside()), access.restricted());
+    }
+
     private static ServiceView.BackendView view(Backend backend) {
-        return new ServiceView.BackendView(
-                backend.toString(), backend.state().name().toLowerCase(Locale.ROOT));
+        return new ServiceView.BackendView(backend.toString(), lowerCase(backend.state()));
+    }
+
+    private static String lowerCase(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 
     @Override

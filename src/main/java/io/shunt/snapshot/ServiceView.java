@@ -9,7 +9,8 @@ import java.util.List;
  * @param protocol TCP, UDP or SCTP
  * @param family IPv4 or IPv6
  * @param serviceId its id in the kernel maps, or -1 while it could not be programmed
- * @param frontends {@code address:port/protocol}
+ * @param sourceRanges who may come in by restricted frontends, in CIDR notation
+ * @param affinitySeconds how long a client stays with its backend after its last connection; 0: not at all
  * @param error why the kernel does not have this state, "" if it has
  */
 public record ServiceView(
@@ -19,12 +20,22 @@ public record ServiceView(
         String protocol,
         String family,
         int serviceId,
-        List<String> frontends,
+        List<FrontendView> frontends,
         List<BackendView> backends,
+        List<String> sourceRanges,
+        int affinitySeconds,
         String error) {
     /**
+     * @param address {@code address:port/protocol}; 0.0.0.0 and [::] stand for the node's addresses
+     * @param inside how far connections from this node may go: cluster or local
+     * @param outside how far those from elsewhere may go
+     * @param restricted whether only the source ranges may come in
+     */
+    public record FrontendView(String address, String inside, String outside, boolean restricted) {}
+
+    /**
      * @param address {@code address:port}
-     * @param state active or draining
+     * @param state draining, or who may be sent there: cluster, local (those who have to stay on this node) or both
      */
     public record BackendView(String address, String state) {}
 }

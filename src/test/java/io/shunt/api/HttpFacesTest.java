@@ -12,6 +12,7 @@ import io.shunt.net.IpFamily;
 import io.shunt.snapshot.FixedSnapshots;
 import io.shunt.snapshot.Health;
 import io.shunt.snapshot.ServiceCounters;
+import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status;
 import java.io.IOException;
 import java.io.InputStream;
@@ -184,6 +185,10 @@ class HttpFacesTest {
                         tuple("dns", "IPv4", 0L, 0L), tuple("web", "IPv4", 300L, 2L), tuple("web", "IPv6", 5L, 0L));
         assertThat(services.getFirst().error()).isEqualTo("map is full");
         assertThat(services.get(1).backends()).hasSize(2);
+        assertThat(services.get(1).frontends())
+                .contains(new FrontendView("203.0.113.1:80/TCP", "cluster", "local", true));
+        assertThat(services.get(1).sourceRanges()).containsExactly("198.51.100.0/24");
+        assertThat(services.get(1).affinitySeconds()).isEqualTo(10_800);
     }
 
     @Test
@@ -193,9 +198,9 @@ class HttpFacesTest {
 
         assertThat(backends)
                 .containsExactly(
-                        new BackendEntry("10.0.0.2:8080", "active", "shop", "web", "http", "TCP", "IPv4"),
+                        new BackendEntry("10.0.0.2:8080", "cluster", "shop", "web", "http", "TCP", "IPv4"),
                         new BackendEntry("10.0.0.3:8080", "draining", "shop", "web", "http", "TCP", "IPv4"),
-                        new BackendEntry("[fd00:1::2]:8080", "active", "shop", "web", "http", "TCP", "IPv6"));
+                        new BackendEntry("[fd00:1::2]:8080", "cluster", "shop", "web", "http", "TCP", "IPv6"));
     }
 
     @Test

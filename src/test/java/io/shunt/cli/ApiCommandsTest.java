@@ -100,10 +100,10 @@ class ApiCommandsTest {
     void serviceList_isAnAlignedTable() {
         assertThat(shell.run("service", "list")).as(shell.err()).isZero();
         assertThat(shell.out()).isEqualTo("""
-                NAMESPACE  NAME  PORT  FRONTEND           BACKENDS  CONNECTIONS
-                default    dns   -     10.96.0.10:53/UDP         0            0
-                shop       web   http  10.96.0.1:80/TCP          2          300
-                shop       web   http  [fd00::1]:80/TCP          1            5
+                NAMESPACE  NAME  PORT  FRONTEND                             BACKENDS  CONNECTIONS
+                default    dns   -     10.96.0.10:53/UDP                           0            0
+                shop       web   http  10.96.0.1:80/TCP,203.0.113.1:80/TCP         2          300
+                shop       web   http  [fd00::1]:80/TCP                            1            5
                 ! default/dns - (IPv4) is not as it should be: map is full
                 """);
     }
@@ -112,9 +112,9 @@ class ApiCommandsTest {
     void serviceList_wide_namesEachBackend() {
         assertThat(shell.run("service", "list", "-n", "shop", "-o", "wide")).isZero();
         assertThat(shell.out()).isEqualTo("""
-                NAMESPACE  NAME  PORT  ID  FRONTEND          CONNECTIONS  REFUSED  BACKENDS
-                shop       web   http   7  10.96.0.1:80/TCP          300        2  10.0.0.2:8080,10.0.0.3:8080(draining)
-                shop       web   http   8  [fd00::1]:80/TCP            5        0  [fd00:1::2]:8080
+                NAMESPACE  NAME  PORT  ID  FRONTEND                                                       CONNECTIONS  REFUSED  BACKENDS
+                shop       web   http   7  10.96.0.1:80/TCP,203.0.113.1:80/TCP(outside:local,restricted)          300        2  10.0.0.2:8080,10.0.0.3:8080(draining)
+                shop       web   http   8  [fd00::1]:80/TCP                                                         5        0  [fd00:1::2]:8080
                 """);
     }
 

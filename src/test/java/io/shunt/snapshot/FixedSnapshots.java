@@ -1,6 +1,7 @@
 package io.shunt.snapshot;
 
 import io.shunt.snapshot.ServiceView.BackendView;
+import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status.CallView;
 import io.shunt.snapshot.Status.ErrorCount;
 import io.shunt.snapshot.Status.ErrorView;
@@ -64,8 +65,10 @@ public final class FixedSnapshots implements Snapshots {
                         "TCP",
                         "IPv6",
                         8,
-                        List.of("[fd00::1]:80/TCP"),
-                        List.of(new BackendView("[fd00:1::2]:8080", "active")),
+                        List.of(frontend("[fd00::1]:80/TCP")),
+                        List.of(new BackendView("[fd00:1::2]:8080", "cluster")),
+                        List.of(),
+                        0,
                         ""),
                 new ServiceView(
                         "shop",
@@ -74,10 +77,14 @@ public final class FixedSnapshots implements Snapshots {
                         "TCP",
                         "IPv4",
                         7,
-                        List.of("10.96.0.1:80/TCP"),
                         List.of(
-                                new BackendView("10.0.0.2:8080", "active"),
+                                frontend("10.96.0.1:80/TCP"),
+                                new FrontendView("203.0.113.1:80/TCP", "cluster", "local", true)),
+                        List.of(
+                                new BackendView("10.0.0.2:8080", "cluster"),
                                 new BackendView("10.0.0.3:8080", "draining")),
+                        List.of("198.51.100.0/24"),
+                        10_800,
                         ""),
                 new ServiceView(
                         "default",
@@ -86,9 +93,15 @@ public final class FixedSnapshots implements Snapshots {
                         "UDP",
                         "IPv4",
                         -1,
-                        List.of("10.96.0.10:53/UDP"),
+                        List.of(frontend("10.96.0.10:53/UDP")),
                         List.of(),
+                        List.of(),
+                        0,
                         "map is full"));
+    }
+
+    private static FrontendView frontend(String address) {
+        return new FrontendView(address, "cluster", "cluster", false);
     }
 
     private static Status status(boolean healthy, List<String> complaints, List<ProblemView> problems) {
@@ -128,8 +141,10 @@ public final class FixedSnapshots implements Snapshots {
                         "TCP",
                         "IPv4",
                         i,
-                        List.of("10.96." + i / 256 + "." + i % 256 + ":80/TCP"),
-                        List.of(new BackendView("10.0." + i / 256 + "." + i % 256 + ":8080", "active")),
+                        List.of(frontend("10.96." + i / 256 + "." + i % 256 + ":80/TCP")),
+                        List.of(new BackendView("10.0." + i / 256 + "." + i % 256 + ":8080", "cluster")),
+                        List.of(),
+                        0,
                         ""))
                 .toList();
     }

@@ -208,7 +208,9 @@ class ServingTest {
         JsonNode http = services.get(2);
         assertThat(http.get("port").asString()).isEqualTo("http");
         assertThat(http.get("family").asString()).isEqualTo("IPv4");
-        assertThat(http.get("frontends").toString()).isEqualTo("[\"" + v4(10) + ":80/TCP\"]");
+        assertThat(http.get("frontends").size()).isEqualTo(1);
+        assertThat(http.get("frontends").get(0).get("address").asString()).isEqualTo(v4(10) + ":80/TCP");
+        assertThat(http.get("frontends").get(0).get("inside").asString()).isEqualTo("cluster");
         assertThat(http.get("backends").size()).isEqualTo(3);
         assertThat(http.get("connections").asLong()).isPositive();
     }
