@@ -581,6 +581,31 @@ class SocketDatapathTest {
         fixture.evict("udp_by_backend");
     }
 
+    /** The kernel gives the memory of an evicted element to another socket's at once, also while a program looks at it. */
+    @ParameterizedTest
+    @EnumSource
+    void originsWhoseMemoryBecameAnothers_areNotBelieved(Naming naming) {
+        List<Vip> vips = new ArrayList<>();
+        for (int i = 0; i < 6; i++) {
+            vips.add(udpService(naming, 1));
+        }
+        Socket socket = udp(naming);
+        vips.forEach(vip -> exchange(socket, naming, vip));
+        Vip last = vips.getLast();
+        assertThat(fixture.entries("udp_by_backend")).isEqualTo(2);
+
+        socket.sendTo(naming.named(last.at()), "?");
+        fixture.reuse("udp_by_service", last.at());
+        fixture.reuse("udp_by_backend", vips.getFirst().at());
+
+        Datagram reply = socket.receiveFrom();
+        assertThat(reply.from().port()).as("the backend's own").isGreaterThan(8000);
+        assertThat(exchange(socket, naming, last)).isEqualTo(reply.text());
+        assertThat(fixture.connections(last)).as("chosen anew").isEqualTo(2);
+        fixture.evict("udp_by_service");
+        fixture.evict("udp_by_backend");
+    }
+
     @ParameterizedTest
     @EnumSource
     void moreServiceAddressesThanBackends_areNamedAsLastAsked(Naming naming) {

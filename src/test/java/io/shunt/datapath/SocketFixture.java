@@ -281,6 +281,18 @@ final class SocketFixture implements AutoCloseable {
         keys(map).forEach(object.map(map)::delete);
     }
 
+    /** Makes every element of a map of origins look as if it had just become another socket's, who asked for that address. */
+    void reuse(String map, Peer asked) {
+        BpfMap hash = object.map(map);
+        for (MemorySegment key : keys(map)) {
+            MemorySegment value = arena.allocate(hash.valueBytes(), 8);
+            hash.lookup(key, value);
+            value.set(ValueLayout.JAVA_LONG, 0, value.get(ValueLayout.JAVA_LONG, 0) + 1);
+            putAddress(value, 8, asked.address());
+            hash.update(key, value, BpfMap.EXIST);
+        }
+    }
+
     private List<MemorySegment> keys(String map) {
         BpfMap hash = object.map(map);
         List<MemorySegment> keys = new ArrayList<>();
