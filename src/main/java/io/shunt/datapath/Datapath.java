@@ -2,6 +2,7 @@ package io.shunt.datapath;
 
 import io.shunt.net.Address;
 import io.shunt.net.Prefix;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
 import io.shunt.table.Reach;
@@ -168,7 +169,7 @@ public final class Datapath {
             }
             entry = create(wanted.name());
         }
-        putBackends(entry, wanted.backends());
+        putBackends(entry, wanted, taken.keySet());
         putSourceRanges(entry, wanted.sourceRanges());
         addFrontends(entry, wanted, taken.keySet());
         if (!taken.isEmpty()) {
@@ -206,7 +207,8 @@ public final class Datapath {
         return taken;
     }
 
-    private void putBackends(Entry entry, List<Backend> wanted) {
+    private void putBackends(Entry entry, VirtualService service, Set<Frontend> taken) {
+        List<Backend> wanted = service.backends();
         Map<Peer, Integer> before = new HashMap<>();
         List<Integer> gone = new ArrayList<>();
         for (int i = 0; i < entry.backendIds.length; i++) {
@@ -245,11 +247,12 @@ public final class Datapath {
             maps.putBackendState(ids[i], wanted.get(i).state());
         }
         Run[] runsBefore = entry.runs;
-        for (Reach reach : REACHES) {
+        for (Reach reach : inStoringOrder(entry, service)) {
             Run run = runsAfter[reach.ordinal()];
             if (!run.equals(entry.run(reach))) {
                 maps.putSet(entry.serviceId, reach, run);
             }
+            redirect(entry, service, taken, reach);
         }
         before.values().forEach(place -> gone.add(entry.backendIds[place]));
         entry.runs = runsAfter;
@@ -258,6 +261,42 @@ public final class Datapath {
         gone.forEach(maps::markBackendGone);
         free(without(runsBefore, runsAfter), gone);
         publishUse();
+    }
+
+    /**
+     * A frontend that changes its reach together with the backends must never lead to new backends of its old reach, nor
+     * to old ones of its new: so it goes over after the set of its new reach is stored and before that of its old one.
+     * Where frontends go both ways at once, those to the whole cluster may do the one for a moment.
+     */
+    private static List<Reach> inStoringOrder(Entry entry, VirtualService wanted) {
+        boolean anyToLocal = entry.frontends.entrySet().stream()
+                .anyMatch(
+                        each -> reachChanges(each.getValue(), wanted.frontends().get(each.getKey()), Reach.LOCAL));
+        return anyToLocal ? List.of(Reach.LOCAL, Reach.CLUSTER) : List.of(Reach.CLUSTER, Reach.LOCAL);
+    }
+
+    private static boolean reachChanges(Route before, @Nullable Access wanted, Reach to) {
+        return wanted != null && wanted.inside() == to && before.access().inside() != to;
+    }
+
+    private void redirect(Entry entry, VirtualService wanted, Set<Frontend> taken, Reach to) {
+        for (Map.Entry<Frontend, Route> each : entry.frontends.entrySet()) {
+            Access access = wanted.frontends().get(each.getKey());
+            if (access == null
+                    || !reachChanges(each.getValue(), access, to)
+                    || access.restricted() && !each.getValue().access().restricted()
+                    || taken.contains(each.getKey())) {
+                continue;
+            }
+            Route route = new Route(entry.serviceId, access, wanted.affinitySeconds());
+            try {
+                maps.putFrontend(each.getKey(), route);
+                each.setValue(route);
+            } catch (RuntimeException leftToAddFrontends) {
+                // It tries again, and says what failed; the sets have to become whole first.
+                return;
+            }
+        }
     }
 
     /** The runs of each reach, of which those are new that no set points at yet. */

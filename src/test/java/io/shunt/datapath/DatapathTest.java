@@ -23,6 +23,7 @@ import java.util.random.RandomGeneratorFactory;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class DatapathTest {
@@ -73,6 +74,10 @@ class DatapathTest {
         return service.backends().stream().filter(b -> b.state().takes(reach)).toList();
     }
 
+    private static List<Address> addresses(List<Backend> backends) {
+        return backends.stream().map(Backend::address).toList();
+    }
+
     /** Equal sets share a run. */
     private static int slots(VirtualService service) {
         Set<List<Backend>> runs = new LinkedHashSet<>();
@@ -112,6 +117,30 @@ class DatapathTest {
 
         assertThat(maps.frontends).containsKey(frontend(1));
         assertThat(maps.choices(frontend(1))).isEmpty();
+    }
+
+    /** A policy and the endpoints change together: nobody gets what only the old one of the one and the new of the other allow. */
+    @ParameterizedTest
+    @EnumSource(Reach.class)
+    void reachAndBackendsThatChangeTogether_areSeenTogether(Reach before) {
+        Reach after = before == Reach.CLUSTER ? Reach.LOCAL : Reach.CLUSTER;
+        VirtualService old = reaching(before, backend(1, Backend.State.CLUSTER), backend(2, Backend.State.LOCAL));
+        VirtualService now = reaching(after, backend(3, Backend.State.CLUSTER), backend(4, Backend.State.LOCAL));
+        put(old);
+        Set<List<Address>> seen = new LinkedHashSet<>();
+        Runnable look = () -> seen.add(addresses(maps.choices(
+                frontend(1), maps.frontends.get(frontend(1)).access().inside())));
+        maps.beforeWrite = look;
+
+        put(now);
+
+        look.run();
+        assertThat(seen).containsExactly(addresses(choices(old, before)), addresses(choices(now, after)));
+    }
+
+    private static VirtualService reaching(Reach inside, Backend... backends) {
+        return new VirtualService(
+                "a", Map.of(frontend(1), new Access(inside, inside, false)), List.of(backends), List.of(), 0);
     }
 
     @Test
@@ -581,10 +610,6 @@ class DatapathTest {
             readers.forEach(r -> assertThat(addresses(maps.run(r.run)))
                     .as("what a slow reader finds")
                     .isEqualTo(addresses(r.expected)));
-        }
-
-        private List<Address> addresses(List<Backend> backends) {
-            return backends.stream().map(Backend::address).toList();
         }
 
         VirtualService next(String name) {
