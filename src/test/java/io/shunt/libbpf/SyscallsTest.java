@@ -116,6 +116,25 @@ class SyscallsTest {
     }
 
     @Test
+    void networkNamespaceCookie_isAnotherInAnotherNamespace() throws Exception {
+        String name = "shunt-cookie-" + ProcessHandle.current().pid();
+        TestObject.run("ip", "netns", "add", name);
+        try {
+            FutureTask<Long> task = new FutureTask<>(() -> {
+                try (Fd namespace = Syscalls.open(Path.of("/run/netns", name))) {
+                    Syscalls.enterNetworkNamespace(namespace);
+                }
+                return Syscalls.networkNamespaceCookie();
+            });
+            Thread.ofPlatform().start(task);
+            assertThat(Syscalls.networkNamespaceCookie()).isPositive().isEqualTo(Syscalls.networkNamespaceCookie());
+            assertThat(task.get()).isPositive().isNotEqualTo(Syscalls.networkNamespaceCookie());
+        } finally {
+            TestObject.run("ip", "netns", "delete", name);
+        }
+    }
+
+    @Test
     void enterNetworkNamespace_byAFileThatIsNone_namesIt(@TempDir Path directory) {
         try (Fd fd = Syscalls.open(directory)) {
             BpfException e = catchThrowableOfType(BpfException.class, () -> Syscalls.enterNetworkNamespace(fd));

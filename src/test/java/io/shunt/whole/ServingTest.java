@@ -183,7 +183,7 @@ class ServingTest {
         Status status = Json.MAPPER.readValue(outcome.out(), Status.class);
         assertThat(status.healthy()).isTrue();
         assertThat(status.programs())
-                .hasSize(9)
+                .hasSize(11)
                 .allMatch(Status.ProgramView::attached)
                 .allMatch(program -> program.instructions() > 0);
     }
