@@ -111,9 +111,9 @@ static __always_inline __u32 set_id(__u32 service_id, enum reach reach)
 }
 
 /*
- * May nobody with the socket's address come in by this restricted frontend? As long as the kernel has not chosen one it
- * cannot be known, and no hook of ours can ask afterwards: then the call is none to a service, and goes out as it is, for
- * whoever translates packets.
+ * Does the socket speak from an address that may not come in by this restricted frontend? As long as the kernel has not
+ * chosen one it cannot be known, and no hook of ours can ask afterwards: then the call is none to a service, and goes out
+ * as it is, for whoever translates packets.
  */
 static __always_inline bool is_shut_out(struct bpf_sock_addr *ctx, struct service *service, const struct address *source)
 {
