@@ -85,7 +85,7 @@ class ChartTest {
     }
 
     @Test
-    void theDaemon_mayOnlyRead() {
+    void theDaemon_mayOnlyRead_andLeaveWordInEvents() {
         ClusterRole role = objects(template(Map.of()))
                 .filter(ClusterRole.class::isInstance)
                 .map(ClusterRole.class::cast)
@@ -93,9 +93,17 @@ class ChartTest {
                 .orElseThrow();
 
         assertThat(role.getRules())
+                .filteredOn(rule -> !rule.getResources().contains("events"))
                 .allSatisfy(rule -> assertThat(rule.getVerbs()).isSubsetOf("get", "list", "watch"))
                 .flatExtracting(rule -> rule.getResources())
                 .containsExactlyInAnyOrder("services", "endpointslices", "nodes");
+        assertThat(role.getRules())
+                .filteredOn(rule -> rule.getResources().equals(List.of("events")))
+                .singleElement()
+                .satisfies(rule -> {
+                    assertThat(rule.getApiGroups()).containsExactly("", "events.k8s.io");
+                    assertThat(rule.getVerbs()).containsExactly("create", "patch", "update");
+                });
     }
 
     private static String template(Map<String, Object> values) {

@@ -1,6 +1,7 @@
 package io.shunt.daemon;
 
 import io.shunt.api.HttpFaces;
+import io.shunt.cluster.Occurrence;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.ConfigFileWatch;
 import io.shunt.host.HostAddresses;
@@ -46,7 +47,9 @@ public final class Daemon {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, exitCode), "shunt-stop"));
         control.start();
         context.getBean(HostAddresses.class).start();
-        context.getBean(Source.class).start(context.getBean(Inbox.class));
+        Source source = context.getBean(Source.class);
+        source.start(context.getBean(Inbox.class));
+        source.report(Occurrence.started(options.nodeName()));
         watch(options, exitCode);
         HttpFaces faces = context.getBean(HttpFaces.class);
         log.info(

@@ -16,6 +16,7 @@ import io.fabric8.kubernetes.client.informers.cache.Cache;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import io.shunt.cluster.ChangeSink;
 import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Occurrence;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -60,6 +61,7 @@ final class KubernetesSource implements Source {
     private final List<SharedIndexInformer<?>> informers = new ArrayList<>();
     private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
     private final KubernetesClient client;
+    private final EventWriter events;
     private final String url;
     private final String nodeName;
 
@@ -73,8 +75,10 @@ final class KubernetesSource implements Source {
                     .withKubernetesSerialization(serialization())
                     .withTaskExecutor(executor)
                     .withHttpClientBuilderConsumer(
-                            builder -> builder.addOrReplaceInterceptor("shunt", new WatchListener(new Watching())))
+                            builder -> builder.addOrReplaceInterceptor("shunt", new WatchListener(new Watching()))
+                                    .addOrReplaceInterceptor("shunt-meter", new RequestMeter(counters.requests())))
                     .build();
+            this.events = new EventWriter(client, executor, nodeName);
         } catch (KubernetesClientException e) {
             executor.shutdownNow();
             throw new SourceConfigurationException(
@@ -256,6 +260,11 @@ final class KubernetesSource implements Source {
     @Override
     public SourceCounters counters() {
         return counters;
+    }
+
+    @Override
+    public void report(Occurrence occurrence) {
+        events.write(occurrence);
     }
 
     @Override

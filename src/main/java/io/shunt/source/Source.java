@@ -1,6 +1,7 @@
 package io.shunt.source;
 
 import io.shunt.cluster.ChangeSink;
+import io.shunt.cluster.Occurrence;
 
 /**
  * Where Services, EndpointSlices and this Node come from. Bad input never ends a source: it keeps what it last told,
@@ -21,6 +22,12 @@ public interface Source extends AutoCloseable {
 
     /** What it has counted since it was made; the same object at every call. */
     SourceCounters counters();
+
+    /**
+     * Leaves word of something in the cluster, for people to find, where the source is a cluster that keeps such.
+     * Returns at once; what cannot be written is lost.
+     */
+    default void report(Occurrence occurrence) {}
 
     /** Ends it. When this returns nothing more is told; calling it again does nothing. */
     @Override

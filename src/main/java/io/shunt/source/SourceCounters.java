@@ -24,6 +24,8 @@ public final class SourceCounters {
     private final Map<Kind, LongAdder> deletes = adders(Kind.class);
     private final Map<Problem.Cause, LongAdder> errors = adders(Problem.Cause.class);
 
+    private final RequestCounters requests = new RequestCounters();
+
     private static <E extends Enum<E>> Map<E, LongAdder> adders(Class<E> keys) {
         Map<E, LongAdder> adders = new EnumMap<>(keys);
         for (E key : keys.getEnumConstants()) {
@@ -45,6 +47,11 @@ public final class SourceCounters {
     /** How often something went wrong for that cause; each failed try of a request counts. */
     public long errors(Problem.Cause cause) {
         return of(errors, cause).sum();
+    }
+
+    /** Its requests to an API server; none of a source that asks no API server. */
+    public RequestCounters requests() {
+        return requests;
     }
 
     void told(Kind kind, boolean gone) {

@@ -81,7 +81,7 @@ final class WatchListener implements Interceptor {
         return plain;
     }
 
-    private static boolean isWatch(HttpRequest request) {
+    static boolean isWatch(HttpRequest request) {
         String query = request.uri().getQuery();
         return query != null && query.contains("watch=true");
     }

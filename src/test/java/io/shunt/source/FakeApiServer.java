@@ -49,6 +49,7 @@ public final class FakeApiServer implements AutoCloseable {
     private final List<Event> events = new ArrayList<>();
     private final List<Watch> watches = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
+    private final List<JsonNode> posted = new CopyOnWriteArrayList<>();
     private final Map<String, Answer> answers = new ConcurrentHashMap<>();
     private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
     private @Nullable HttpServer server;
@@ -172,6 +173,11 @@ public final class FakeApiServer implements AutoCloseable {
         return List.copyOf(requests);
     }
 
+    /** What was posted so far. */
+    public List<JsonNode> posted() {
+        return List.copyOf(posted);
+    }
+
     public long openWatches(String resource) {
         return watches.stream().filter(watch -> watch.resource.equals(resource)).count();
     }
@@ -188,6 +194,11 @@ public final class FakeApiServer implements AutoCloseable {
                 new LinkedBlockingQueue<>().take();
             } else if (other.isPresent()) {
                 send(exchange, other.get().status, other.get().body);
+            } else if (exchange.getRequestMethod().equals("POST")) {
+                byte[] body = exchange.getRequestBody().readAllBytes();
+                posted.add(json.readTree(body));
+                exchange.sendResponseHeaders(201, body.length);
+                exchange.getResponseBody().write(body);
             } else if (uri.contains("watch=true")) {
                 watch(exchange);
             } else {

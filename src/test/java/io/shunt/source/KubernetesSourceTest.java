@@ -6,6 +6,8 @@ import static org.awaitility.Awaitility.await;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import io.shunt.cluster.Change;
+import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Occurrence;
 import io.shunt.source.Problem.Cause;
 import io.shunt.source.SourceCounters.Kind;
 import java.nio.file.Path;
@@ -20,6 +22,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
 
 class KubernetesSourceTest {
     private final FakeApiServer server = new FakeApiServer().start();
@@ -425,5 +428,81 @@ class KubernetesSourceTest {
                     .isZero();
         });
         assertThat(told.changes()).hasSize(before);
+    }
+
+    @Test
+    void requests_areCountedByTheirResult_andTimedUnlessTheyAreWatches() {
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        startAndWatch();
+        String host = server.url().replace("http://", "");
+
+        RequestCounters requests = source.counters().requests();
+        eventually(() -> assertThat(requests.results())
+                .containsExactly(Map.entry(new RequestCounters.Result("200", "GET", host), 6L)));
+        RequestCounters.Latency latency =
+                Objects.requireNonNull(requests.latencies().get(new RequestCounters.Verb("GET", host)));
+        assertThat(latency.counts().stream().mapToLong(count -> count).sum())
+                .as("three lists, no watches")
+                .isEqualTo(3);
+        assertThat(latency.sumSeconds()).isBetween(1e-5, 30.0);
+
+        server.answer("/api/v1/services", 403, "no");
+        server.dropWatches();
+        eventually(() -> assertThat(requests.results()).containsKey(new RequestCounters.Result("403", "GET", host)));
+        server.stop();
+        eventually(
+                () -> assertThat(requests.results()).containsKey(new RequestCounters.Result("<error>", "GET", host)));
+    }
+
+    /** As client-go's recorder makes them; the API server reads a MicroTime with six digits only. */
+    @Test
+    void occurrences_becomeEvents() {
+        source.report(Occurrence.started("node-1"));
+        eventually(() -> assertThat(server.posted()).hasSize(1));
+        JsonNode started = server.posted().getFirst();
+        assertThat(server.requests()).contains("/apis/events.k8s.io/v1/namespaces/default/events");
+        assertThat(started.at("/apiVersion").asString()).isEqualTo("events.k8s.io/v1");
+        assertThat(started.at("/kind").asString()).isEqualTo("Event");
+        assertThat(started.at("/metadata/namespace").asString()).isEqualTo("default");
+        assertThat(started.at("/metadata/name").asString()).matches("node-1\\.[0-9a-f]{16}");
+        assertThat(started.at("/eventTime").asString()).matches("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{6}Z");
+        assertThat(started.at("/type").asString()).isEqualTo("Normal");
+        assertThat(started.at("/reason").asString()).isEqualTo("Starting");
+        assertThat(started.at("/action").asString()).isEqualTo("StartKubeProxy");
+        assertThat(started.at("/reportingController").asString()).isEqualTo("shunt");
+        assertThat(started.at("/reportingInstance").asString()).isEqualTo("shunt-node-1");
+        assertThat(started.at("/regarding/kind").asString()).isEqualTo("Node");
+        assertThat(started.at("/regarding/name").asString()).isEqualTo("node-1");
+        assertThat(started.at("/regarding/uid").asString()).isEqualTo("node-1");
+        assertThat(started.at("/regarding").has("namespace")).isFalse();
+
+        source.report(Occurrence.healthCheckFailed(new ObjectName("shop", "web"), 32000, "node-1", "in use"));
+        eventually(() -> assertThat(server.posted()).hasSize(2));
+        JsonNode failed = server.posted().getLast();
+        assertThat(failed.at("/metadata/namespace").asString()).isEqualTo("shop");
+        assertThat(failed.at("/type").asString()).isEqualTo("Warning");
+        assertThat(failed.at("/reason").asString()).isEqualTo("FailedToStartServiceHealthcheck");
+        assertThat(failed.at("/note").asString())
+                .isEqualTo("node node-1 failed to start healthcheck \"shop/web\" on port 32000: in use");
+        assertThat(failed.at("/regarding/kind").asString()).isEqualTo("Service");
+        assertThat(failed.at("/regarding/namespace").asString()).isEqualTo("shop");
+        assertThat(failed.at("/regarding/uid").asString()).isEqualTo("shop/web");
+    }
+
+    @Test
+    void eventsThatMayNotBeWritten_hurtNothing() {
+        server.answer("/events", 403, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":403}");
+        startAndWatch();
+
+        source.report(Occurrence.started("node-1"));
+        source.report(Occurrence.started("node-1"));
+
+        eventually(() -> assertThat(source.counters().requests().results()).anySatisfy((result, count) -> {
+            assertThat(result.code() + " " + result.method()).isEqualTo("403 POST");
+            assertThat(count).isEqualTo(2);
+        }));
+        assertThat(problems()).isEmpty();
+        server.put(Yaml.service("web", "10.96.0.1", 80));
+        eventually(() -> assertThat(told.services()).hasSize(1));
     }
 }
