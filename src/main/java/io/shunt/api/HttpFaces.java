@@ -5,7 +5,6 @@ import io.shunt.metrics.Metrics;
 import io.shunt.snapshot.Snapshots;
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.time.InstantSource;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -26,18 +25,20 @@ public final class HttpFaces implements AutoCloseable {
      *
      * @param healthzBindAddress null: health is not served
      * @param metricsBindAddress null: metrics and the API are not served
+     * @param probes what the health pages answer
      * @param metrics already told of {@code snapshots}
-     * @param configuration flags and their values, as they would be given; for /configz
+     * @param configuration what /configz answers, by the group that it is of; its entry {@code shunt} has flags and their
+     *     values, as they would be given
      * @throws IOException if an address cannot be had; the message is one line that names the flag and the cure
      */
     public static HttpFaces open(
             @Nullable InetSocketAddress healthzBindAddress,
             @Nullable InetSocketAddress metricsBindAddress,
+            Probes probes,
             Snapshots snapshots,
             Metrics metrics,
-            Map<String, String> configuration)
+            Map<String, Map<String, ?>> configuration)
             throws IOException {
-        Probes probes = new Probes(snapshots, InstantSource.system());
         PageServer health =
                 open(healthzBindAddress, "--healthz-bind-address", new HealthPages(probes, metrics).pages());
         try {

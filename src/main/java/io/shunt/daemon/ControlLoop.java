@@ -2,6 +2,7 @@ package io.shunt.daemon;
 
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ClusterState;
+import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
@@ -50,6 +51,15 @@ final class ControlLoop implements Runnable {
     /** What failed is tried again this often: room may have come, or a passing error passed. */
     private static final long RETRY_NANOS = 1_000_000_000L;
 
+    /** Hears, on the control thread, what has been programmed, and where this daemon stands. */
+    interface Listener {
+        /** @param service null: there is none, or no longer */
+        void programmed(ObjectName name, @Nullable Service service, Collection<EndpointSlice> slices);
+
+        /** @param node null if nothing is known of it */
+        void standsAt(Set<Address> hostAddresses, @Nullable Node node);
+    }
+
     private final Inbox inbox;
     private final Datapath datapath;
     private final ProgrammingMeters meters;
@@ -78,6 +88,10 @@ final class ControlLoop implements Runnable {
     private Set<Address> hostAddresses = Set.of();
     private boolean nodeAddressesFailed;
     private long retryAtNanos;
+    /** {@link System#nanoTime} since when everything has been being programmed; null while single changes are. */
+    private @Nullable Long allSinceNanos;
+
+    private @Nullable Listener listener;
     private volatile boolean reconciled;
     private volatile boolean nodeEligible = true;
     private volatile @Nullable Instant lastUpdated;
@@ -100,6 +114,16 @@ final class ControlLoop implements Runnable {
         this.nodeName = nodeName;
         this.nodePortAddresses = nodePortAddresses;
         here = Locality.of(nodeName, null);
+    }
+
+    /** Before the loop runs: {@code listener} hears of what is programmed, and where. */
+    void whenProgrammed(Listener listener) {
+        this.listener = listener;
+    }
+
+    /** Before the loop runs: a cluster is to tell of this node, and until it does, this node is not part of it. */
+    void expectNode() {
+        nodeEligible = false;
     }
 
     /** Works until {@link #stop}; ends early only by an error that no retry can heal. */
@@ -178,6 +202,7 @@ final class ControlLoop implements Runnable {
             }
             case Change.Listed() -> {
                 listed = Instant.now();
+                allSinceNanos = System.nanoTime();
                 publishOldest();
                 selectNodeAddresses();
             }
@@ -193,6 +218,9 @@ final class ControlLoop implements Runnable {
     private void selectNodeAddresses() {
         if (listed == null) {
             return;
+        }
+        if (listener != null) {
+            listener.standsAt(hostAddresses, node);
         }
         try {
             datapath.putNodeAddresses(nodePortAddresses.select(hostAddresses, node));
@@ -210,6 +238,7 @@ final class ControlLoop implements Runnable {
     private void stand(Locality place, long arrivedNanos) {
         if (!place.equals(here)) {
             here = place;
+            allSinceNanos = listed == null ? null : Long.valueOf(System.nanoTime());
             cluster.services().forEach(name -> pending(name, arrivedNanos));
         }
     }
@@ -251,6 +280,10 @@ final class ControlLoop implements Runnable {
         }
         if (pending.isEmpty()) {
             lastUpdated = Instant.now();
+            if (allSinceNanos != null) {
+                meters.syncedFully(System.nanoTime() - allSinceNanos);
+                allSinceNanos = null;
+            }
             if (!reconciled) {
                 reconciled = true;
                 log.info("programmed {} virtual services", programmed.size());
@@ -282,6 +315,9 @@ final class ControlLoop implements Runnable {
             List<PlannedService> planned = planned(name, before);
             after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
             put(name, planned, before, after);
+            if (listener != null) {
+                listener.programmed(name, cluster.service(name), cluster.slices(name));
+            }
         } catch (RuntimeException e) {
             fail(name, e.toString(), e);
         }
@@ -374,8 +410,8 @@ final class ControlLoop implements Runnable {
         after.forEach(name -> families.add(name.family()));
         for (IpFamily family : families) {
             meters.synced(family, end - startNanos);
-            changes.triggers().forEach(trigger -> meters.programmed(family, trigger, now));
         }
+        changes.triggers().forEach(trigger -> meters.programmed(trigger.family(), trigger.at(), now));
         meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
         meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
         if (changes.serviceChanges + changes.sliceChanges > 0) {

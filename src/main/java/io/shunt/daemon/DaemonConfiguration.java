@@ -1,10 +1,12 @@
 package io.shunt.daemon;
 
+import io.shunt.api.HealthCheckServers;
 import io.shunt.api.HttpFaces;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.StaleSockets;
+import io.shunt.health.Probes;
 import io.shunt.host.HostAddresses;
 import io.shunt.libbpf.BpfException;
 import io.shunt.metrics.Metrics;
@@ -60,15 +62,20 @@ class DaemonConfiguration {
     }
 
     @Bean
+    NodePortAddresses nodePortAddresses(RunOptions options) {
+        return NodePortAddresses.of(options.nodePortAddresses(), options.nodeIps(), options.localhostNodePorts());
+    }
+
+    @Bean
     ControlLoop controlLoop(
-            RunOptions options, Inbox inbox, Installation installation, Metrics metrics, RecentErrors errors) {
+            RunOptions options,
+            Inbox inbox,
+            Installation installation,
+            Metrics metrics,
+            RecentErrors errors,
+            NodePortAddresses nodePortAddresses) {
         return new ControlLoop(
-                inbox,
-                installation.datapath(),
-                metrics.programming(),
-                errors,
-                options.nodeName(),
-                NodePortAddresses.of(options.nodePortAddresses(), options.nodeIps(), options.localhostNodePorts()));
+                inbox, installation.datapath(), metrics.programming(), errors, options.nodeName(), nodePortAddresses);
     }
 
     @Bean
@@ -96,23 +103,52 @@ class DaemonConfiguration {
     }
 
     @Bean
+    HealthCheckNodePorts healthCheckNodePorts(
+            RunOptions options, NodePortAddresses addresses, Source source, ControlLoop loop, RecentErrors errors) {
+        HealthCheckNodePorts ports = new HealthCheckNodePorts(options.nodeName(), addresses, source, errors);
+        loop.whenProgrammed(ports);
+        if (options.isOfCluster()) {
+            loop.expectNode();
+        }
+        return ports;
+    }
+
+    @Bean
+    Probes probes(RunOptions options, Snapshots snapshots) {
+        return new Probes(snapshots, options.syncPeriod(), InstantSource.system());
+    }
+
+    @Bean
+    HealthCheckServers healthCheckServers(Snapshots snapshots, Probes probes, HealthCheckNodePorts ports) {
+        HealthCheckServers servers = HealthCheckServers.open(snapshots, probes, ports);
+        ports.whenChanged(servers::wake);
+        return servers;
+    }
+
+    @Bean
     Snapshots snapshots(
             RunOptions options,
             Source source,
             Installation installation,
             StaleSockets staleSockets,
             ControlLoop loop,
+            HealthCheckNodePorts healthChecks,
             RecentErrors errors) {
         return new DaemonSnapshots(
-                Version.current(), options.nodeName(), source, installation, staleSockets, loop, errors);
+                Version.current(), options.nodeName(), source, installation, staleSockets, loop, healthChecks, errors);
     }
 
     @Bean
-    HttpFaces httpFaces(RunOptions options, Snapshots snapshots, Metrics metrics) {
+    HttpFaces httpFaces(RunOptions options, Probes probes, Snapshots snapshots, Metrics metrics) {
         metrics.serve(snapshots, InstantSource.system());
         try {
             return HttpFaces.open(
-                    options.healthzBindAddress(), options.metricsBindAddress(), snapshots, metrics, options.flags());
+                    options.healthzBindAddress(),
+                    options.metricsBindAddress(),
+                    probes,
+                    snapshots,
+                    metrics,
+                    options.configuration());
         } catch (IOException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);
         }

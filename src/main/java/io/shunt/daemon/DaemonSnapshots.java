@@ -7,12 +7,16 @@ import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import io.shunt.plan.ServicePortName;
+import io.shunt.snapshot.ApiRequests;
 import io.shunt.snapshot.Health;
+import io.shunt.snapshot.HealthChecks;
+import io.shunt.snapshot.LocalShortage;
 import io.shunt.snapshot.ServiceCounters;
 import io.shunt.snapshot.ServiceView;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Status;
 import io.shunt.source.Problem;
+import io.shunt.source.RequestCounters;
 import io.shunt.source.Source;
 import io.shunt.source.SourceCounters;
 import io.shunt.source.SourceStatus;
@@ -43,6 +47,7 @@ final class DaemonSnapshots implements Snapshots {
     private final Installation installation;
     private final StaleSockets staleSockets;
     private final ControlLoop loop;
+    private final HealthCheckNodePorts healthChecks;
     private final RecentErrors errors;
 
     DaemonSnapshots(
@@ -52,6 +57,7 @@ final class DaemonSnapshots implements Snapshots {
             Installation installation,
             StaleSockets staleSockets,
             ControlLoop loop,
+            HealthCheckNodePorts healthChecks,
             RecentErrors errors) {
         this.version = version;
         this.node = node;
@@ -59,6 +65,7 @@ final class DaemonSnapshots implements Snapshots {
         this.installation = installation;
         this.staleSockets = staleSockets;
         this.loop = loop;
+        this.healthChecks = healthChecks;
         this.errors = errors;
     }
 
@@ -109,6 +116,7 @@ final class DaemonSnapshots implements Snapshots {
                 .filter(program -> !program.attached())
                 .forEach(program -> complaints.add("program " + program.name() + " is not attached to "
                         + installation.cgroup() + ": restart shunt"));
+        complaints.addAll(healthChecks.complaints());
         return complaints;
     }
 
@@ -205,5 +213,38 @@ final class DaemonSnapshots implements Snapshots {
                 .forEach((id, counted) ->
                         counters.put(id, new ServiceCounters(counted.connections(), counted.refused())));
         return counters;
+    }
+
+    @Override
+    public HealthChecks healthChecks() {
+        return healthChecks.view();
+    }
+
+    @Override
+    public List<LocalShortage> localShortages() {
+        return LocalShortages.of(loop.programmed().stream()
+                .map(programmed -> programmed.planned().service())
+                .toList());
+    }
+
+    @Override
+    public ApiRequests apiRequests() {
+        RequestCounters requests = source.counters().requests();
+        return new ApiRequests(
+                requests.results().entrySet().stream()
+                        .map(it -> new ApiRequests.Results(
+                                it.getKey().code(),
+                                it.getKey().method(),
+                                it.getKey().host(),
+                                it.getValue()))
+                        .toList(),
+                requests.latencies().entrySet().stream()
+                        .map(it -> new ApiRequests.Latencies(
+                                it.getKey().verb(),
+                                it.getKey().host(),
+                                it.getValue().bounds(),
+                                it.getValue().counts(),
+                                it.getValue().sumSeconds()))
+                        .toList());
     }
 }

@@ -1,6 +1,7 @@
 package io.shunt.daemon;
 
 import io.shunt.cluster.Change;
+import io.shunt.net.IpFamily;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,8 +16,11 @@ final class Pending {
 
     int serviceChanges;
     int sliceChanges;
-    /** When the slices say their changes happened; most have one slice, or none that says. */
-    private List<Instant> triggers = List.of();
+    /** When a slice says that its change happened. */
+    record Trigger(IpFamily family, Instant at) {}
+
+    /** Most have one slice, or none that says. */
+    private List<Trigger> triggers = List.of();
 
     Pending(long arrivedNanos) {
         this.arrivedNanos = arrivedNanos;
@@ -29,11 +33,11 @@ final class Pending {
             if (triggers.isEmpty()) {
                 triggers = new ArrayList<>(1);
             }
-            triggers.add(change.slice().triggered());
+            triggers.add(new Trigger(change.slice().family(), change.slice().triggered()));
         }
     }
 
-    List<Instant> triggers() {
+    List<Trigger> triggers() {
         return triggers;
     }
 }

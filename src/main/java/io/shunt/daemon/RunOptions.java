@@ -62,6 +62,38 @@ public record RunOptions(
         @Nullable Integer oomScoreAdj,
         int verbosity,
         String remark) {
+    /** Whether an API server says what to do, and so knows this node. */
+    boolean isOfCluster() {
+        return source.equals("kubernetes");
+    }
+
+    /**
+     * What is in force, by group: what kube-proxy has a setting for under the name and in the form of its own /configz,
+     * and all flags under {@code shunt}.
+     */
+    Map<String, Map<String, ?>> configuration() {
+        Map<String, Object> kubeProxy = new LinkedHashMap<>();
+        kubeProxy.put("apiVersion", "kubeproxy.config.k8s.io/v1alpha1");
+        kubeProxy.put("kind", "KubeProxyConfiguration");
+        kubeProxy.put("clientConnection", Map.of("kubeconfig", kubeconfig == null ? "" : kubeconfig.toString()));
+        kubeProxy.put("hostnameOverride", nodeName);
+        kubeProxy.put("healthzBindAddress", address(healthzBindAddress));
+        kubeProxy.put("metricsBindAddress", address(metricsBindAddress));
+        kubeProxy.put("mode", "ebpf");
+        kubeProxy.put("nodePortAddresses", nodePortAddresses);
+        Map<String, Object> iptables = new LinkedHashMap<>();
+        iptables.put("localhostNodePorts", localhostNodePorts);
+        iptables.put("syncPeriod", GoDuration.format(syncPeriod));
+        kubeProxy.put("iptables", iptables);
+        if (oomScoreAdj != null) {
+            kubeProxy.put("oomScoreAdj", oomScoreAdj);
+        }
+        Map<String, Map<String, ?>> groups = new LinkedHashMap<>();
+        groups.put("kubeproxy.config.k8s.io", kubeProxy);
+        groups.put("shunt", flags());
+        return groups;
+    }
+
     /** The flags that give these options without a configuration file, with their values. */
     public Map<String, String> flags() {
         Map<String, String> flags = new LinkedHashMap<>();

@@ -3,6 +3,7 @@ package io.shunt.health;
 import io.shunt.health.ProxyHealth.FamilyHealth;
 import io.shunt.net.IpFamily;
 import io.shunt.snapshot.Health;
+import io.shunt.snapshot.HealthCheckPort;
 import io.shunt.snapshot.Snapshots;
 import java.time.Duration;
 import java.time.Instant;
@@ -21,9 +22,6 @@ import org.jspecify.annotations.Nullable;
  * long, so a daemon that has nothing to do, or has lost its API server, is healthy.
  */
 public final class Probes {
-    /** Twice kube-proxy's default sync period (cmd/kube-proxy/app/server.go). */
-    static final Duration STALE = Duration.ofSeconds(60);
-
     private static final int OK = 200;
     private static final int UNAVAILABLE = 503;
 
@@ -39,10 +37,16 @@ public final class Probes {
             .withZone(ZoneOffset.UTC);
 
     private final Snapshots snapshots;
+    private final Duration stale;
     private final InstantSource clock;
 
-    public Probes(Snapshots snapshots, InstantSource clock) {
+    /**
+     * @param syncPeriod a change that has waited twice as long makes the daemon unhealthy (kube-proxy
+     *     cmd/kube-proxy/app/server.go)
+     */
+    public Probes(Snapshots snapshots, Duration syncPeriod, InstantSource clock) {
         this.snapshots = snapshots;
+        stale = syncPeriod.multipliedBy(2);
         this.clock = clock;
     }
 
@@ -52,6 +56,15 @@ public final class Probes {
      * @param status the HTTP status: 200 or 503
      */
     public record Answer(int status, ProxyHealth body) {}
+
+    /**
+     * What a Service's health check node port answers.
+     *
+     * @param status the HTTP status: 200 or 503
+     * @param localEndpoints how many addresses of ready endpoints are on this node
+     * @param body JSON, byte for byte as kube-proxy writes it
+     */
+    public record ServiceAnswer(int status, int localEndpoints, String body) {}
 
     /**
      * What /readyz answers.
@@ -71,6 +84,20 @@ public final class Probes {
         return answer(snapshots.health(), null);
     }
 
+    /**
+     * Whether load balancers may send this Service's traffic here: it has endpoints on this node, and changes are
+     * programmed in time (kube-proxy pkg/proxy/healthcheck/service_health.go).
+     */
+    public ServiceAnswer service(HealthCheckPort port, IpFamily family) {
+        int endpoints = port.localEndpoints().getOrDefault(family, 0);
+        boolean healthy = livez().body().healthy();
+        String body = "{\n\t\"service\": {\n\t\t\"namespace\": \"" + port.namespace() + "\",\n\t\t\"name\": \""
+                + port.name() + "\"\n\t},\n\t\"localEndpoints\": " + endpoints + ",\n\t\"serviceProxyHealthy\": "
+                + healthy
+                + "\n}";
+        return new ServiceAnswer(endpoints != 0 && healthy ? OK : UNAVAILABLE, endpoints, body);
+    }
+
     /** Whether everything the source listed is programmed and the programs are attached. */
     public Readiness readyz() {
         if (snapshots.health().ready()) {
@@ -87,7 +114,7 @@ public final class Probes {
         Instant queued = health.oldestQueued();
         boolean inTime = updated == null
                 || queued == null
-                || Duration.between(queued, now).compareTo(STALE) < 0;
+                || Duration.between(queued, now).compareTo(stale) < 0;
         boolean good = inTime && !Boolean.FALSE.equals(nodeEligible);
         String lastUpdated = updated == null ? NEVER : RFC3339_NANO.format(updated);
         String currentTime = RFC3339_NANO.format(now);

@@ -5,6 +5,7 @@ import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.prometheus.metrics.core.metrics.Counter;
+import io.prometheus.metrics.core.metrics.Gauge;
 import io.prometheus.metrics.model.registry.PrometheusRegistry;
 import io.shunt.snapshot.Snapshots;
 import java.io.IOException;
@@ -21,11 +22,24 @@ public final class Metrics {
     public static final String CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
     private final PrometheusRegistry registry = new PrometheusRegistry();
+    private final PrometheusRegistry slis = new PrometheusRegistry();
     private final PrometheusMeterRegistry micrometer =
             new PrometheusMeterRegistry(PrometheusConfig.DEFAULT, registry, Clock.SYSTEM);
     private final ProgrammingMeters programming = new ProgrammingMeters(registry);
     private final Counter healthz = answers("healthz");
     private final Counter livez = answers("livez");
+    private final Gauge pinged = Gauge.builder()
+            .name("kubernetes_healthcheck")
+            .help("1 if the health check went well when it was last asked for, else 0")
+            .labelNames("name", "type")
+            .withoutExemplars()
+            .register(slis);
+    private final Counter pings = Counter.builder()
+            .name("kubernetes_healthchecks_total")
+            .help("How often the health check was asked for, by how it went")
+            .labelNames("name", "status", "type")
+            .withoutExemplars()
+            .register(slis);
 
     public Metrics() {
         new JvmMemoryMetrics().bindTo(micrometer);
@@ -41,6 +55,7 @@ public final class Metrics {
     public void serve(Snapshots snapshots, InstantSource clock) {
         registry.register(new StatusCollector(snapshots, clock));
         registry.register(new ServiceCollector(snapshots));
+        registry.register(new KubeProxyCollector(snapshots));
     }
 
     /** /healthz has answered with this HTTP status. */
@@ -51,6 +66,17 @@ public final class Metrics {
     /** /livez has answered with this HTTP status. */
     public void livez(int status) {
         livez.labelValues(Integer.toString(status)).inc();
+    }
+
+    /** The metrics' own server has said that it is there, as /healthz of Kubernetes components does. */
+    public void ping() {
+        pinged.labelValues("ping", "healthz").set(1);
+        pings.labelValues("ping", "success", "healthz").inc();
+    }
+
+    /** Writes what {@link #ping} has counted, as Kubernetes components do at /metrics/slis. */
+    public void writeSlis(OutputStream out) throws IOException {
+        new PrometheusMeterRegistry(PrometheusConfig.DEFAULT, slis, Clock.SYSTEM).scrape(out, CONTENT_TYPE);
     }
 
     /** Reads every metric now, on the caller's thread, and writes it in {@link #CONTENT_TYPE}. */

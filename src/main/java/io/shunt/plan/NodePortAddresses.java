@@ -70,6 +70,29 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
         return Set.copyOf(selected);
     }
 
+    /**
+     * Where a server listens that is to be reached at them: of a family that takes them on all its addresses, at the
+     * unspecified one (kube-proxy healthcheck/service_health.go).
+     *
+     * @param node null if nothing is known of it
+     */
+    public Set<Address> listened(Collection<Address> host, @Nullable Node node) {
+        List<Prefix> all = Stream.concat(ranges.stream(), primaryRanges(node)).toList();
+        Set<Address> listened = new HashSet<>();
+        for (IpFamily family : IpFamily.values()) {
+            List<Prefix> own =
+                    all.stream().filter(range -> range.family() == family).toList();
+            if (own.isEmpty() || own.stream().anyMatch(range -> range.length() == 0)) {
+                listened.add(Address.unspecified(family));
+            } else {
+                host.stream()
+                        .filter(address -> own.stream().anyMatch(range -> range.contains(address)))
+                        .forEach(listened::add);
+            }
+        }
+        return Set.copyOf(listened);
+    }
+
     private Stream<Prefix> primaryRanges(@Nullable Node node) {
         if (!primary) {
             return Stream.empty();

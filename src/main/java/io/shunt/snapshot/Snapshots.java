@@ -1,6 +1,7 @@
 package io.shunt.snapshot;
 
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 
 /** The daemon's state as others may see it. Every method may be called from any thread and never waits for the control thread. */
@@ -14,4 +15,13 @@ public interface Snapshots {
 
     /** The kernel's counters by {@link ServiceView#serviceId()}, read from the kernel now, on the caller's thread. */
     Map<Integer, ServiceCounters> counters();
+
+    /** What load balancers may ask of this node, and what to answer them. */
+    HealthChecks healthChecks();
+
+    /** Services whose policy keeps traffic on a node that has no endpoint of theirs, by policy and family. */
+    List<LocalShortage> localShortages();
+
+    /** Requests to the API server; none if the source asks no API server. */
+    ApiRequests apiRequests();
 }

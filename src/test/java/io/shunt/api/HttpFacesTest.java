@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
+import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.metrics.Scrape;
 import io.shunt.net.HostPort;
@@ -27,6 +28,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
@@ -47,12 +49,19 @@ class HttpFacesTest {
     private final FixedSnapshots snapshots = new FixedSnapshots();
     private final Metrics metrics = new Metrics();
     private final HttpClient client = HttpClient.newHttpClient();
+    private final Probes probes = new Probes(snapshots, Duration.ofSeconds(30), InstantSource.system());
     private HttpFaces faces;
 
     @BeforeEach
     void open() throws IOException {
         metrics.serve(snapshots, InstantSource.system());
-        faces = HttpFaces.open(ANY_V4, ANY_V6, snapshots, metrics, Map.of("source", "file:/somewhere"));
+        faces = HttpFaces.open(
+                ANY_V4,
+                ANY_V6,
+                probes,
+                snapshots,
+                metrics,
+                Map.of("shunt", Map.of("source", "file:/somewhere", "v", "2")));
     }
 
     @AfterEach
@@ -148,7 +157,20 @@ class HttpFacesTest {
         assertThat(mode.headers().firstValue("Content-Type"))
                 .hasValueSatisfying(type -> assertThat(type).startsWith("text/plain"));
         assertThat(metrics("/healthz").body()).isEqualTo("ok");
-        assertThat(metrics("/configz").body()).isEqualTo("{\"shunt\":{\"source\":\"file:/somewhere\"}}");
+        assertThat(Json.MAPPER
+                        .readTree(metrics("/configz").body())
+                        .at("/shunt/source")
+                        .asString())
+                .isEqualTo("file:/somewhere");
+        assertThat(metrics("/flagz").body())
+                .startsWith("\nshunt flagz\nWarning: ")
+                .endsWith("\n\nsource=file:/somewhere\nv=2\n");
+        assertThat(metrics("/statusz").body())
+                .startsWith("\nshunt statusz\nWarning: ")
+                .contains("Binary version: 1.2.3\n");
+        assertThat(metrics("/metrics/slis").body())
+                .contains("kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1.0\n")
+                .contains("kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"healthz\"} 1.0\n");
     }
 
     @Test
@@ -160,7 +182,7 @@ class HttpFacesTest {
                 .filter(line -> line.startsWith("/"))
                 .map(line -> line.replaceFirst(" .*", ""))
                 .toList();
-        assertThat(paths).hasSize(7);
+        assertThat(paths).hasSize(10);
         for (String path : paths) {
             assertThat(metrics(path).statusCode()).as(path).isEqualTo(200);
         }
@@ -313,7 +335,7 @@ class HttpFacesTest {
             InetSocketAddress health = new InetSocketAddress(ANY_V4.getAddress(), healthPort);
             InetSocketAddress wanted = new InetSocketAddress(ANY_V4.getAddress(), port);
 
-            assertThatThrownBy(() -> HttpFaces.open(health, wanted, snapshots, metrics, Map.of()))
+            assertThatThrownBy(() -> HttpFaces.open(health, wanted, probes, snapshots, metrics, Map.of()))
                     .isInstanceOf(IOException.class)
                     .hasMessage("port " + port + " is taken (--metrics-bind-address 127.0.0.1:" + port
                             + "): stop what listens there, or give another address:port");
@@ -326,7 +348,7 @@ class HttpFacesTest {
     void foreignAddress_isSaidInOneLine() {
         InetSocketAddress foreign = new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 1234);
 
-        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, snapshots, metrics, Map.of()))
+        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, probes, snapshots, metrics, Map.of()))
                 .isInstanceOf(IOException.class)
                 .hasMessage("no interface of this machine has the address (--healthz-bind-address 192.0.2.1:1234):"
                         + " give one that it has, or 0.0.0.0");
@@ -335,7 +357,7 @@ class HttpFacesTest {
     @Test
     void wildcardAddress_takesBothFamilies() throws Exception {
         InetSocketAddress wildcard = new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 0);
-        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, snapshots, metrics, Map.of())) {
+        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, probes, snapshots, metrics, Map.of())) {
             int port = both.healthzAddress().orElseThrow().getPort();
             for (InetSocketAddress loopback : List.of(ANY_V4, ANY_V6)) {
                 assertThat(send("GET", new InetSocketAddress(loopback.getAddress(), port), "/livez")
@@ -356,7 +378,7 @@ class HttpFacesTest {
 
     @Test
     void whatHasNoAddress_isNotServed() throws Exception {
-        try (HttpFaces none = HttpFaces.open(null, null, snapshots, metrics, Map.of())) {
+        try (HttpFaces none = HttpFaces.open(null, null, probes, snapshots, metrics, Map.of())) {
             assertThat(none.healthzAddress()).isEmpty();
             assertThat(none.metricsAddress()).isEmpty();
         }

@@ -6,6 +6,7 @@ import com.sun.net.httpserver.HttpServer;
 import io.shunt.api.HttpFaces;
 import io.shunt.api.Json;
 import io.shunt.api.ServiceEntry;
+import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.HostPort;
 import io.shunt.snapshot.FixedSnapshots;
@@ -14,6 +15,8 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -33,7 +36,13 @@ class ApiCommandsTest {
 
     @BeforeEach
     void open() throws IOException {
-        faces = HttpFaces.open(ANY, ANY_V6, snapshots, new Metrics(), Map.of());
+        faces = HttpFaces.open(
+                ANY,
+                ANY_V6,
+                new Probes(snapshots, Duration.ofSeconds(30), InstantSource.system()),
+                snapshots,
+                new Metrics(),
+                Map.of());
         shell.environment.put(
                 "SHUNT_METRICS_ADDRESS", HostPort.format(faces.metricsAddress().orElseThrow()));
     }

@@ -225,6 +225,31 @@ class ControlLoopTest {
                 .anyMatch(line -> line.equals("kubeproxy_sync_proxy_rules_endpoint_changes_pending 0.0"));
     }
 
+    @Test
+    void sliceOfOneFamily_isMeteredInThatFamilyAlone_andTheFirstProgrammingAsAFullSync() throws IOException {
+        Service service = new Service(
+                name("web"),
+                List.of(Address.of("10.96.0.1"), Address.of("fd00:96::1")),
+                List.of(new Service.Port("http", Protocol.TCP, 80)));
+        inbox.accept(new Change.ServiceChange(name("web"), service));
+        slice("web", Instant.now(), 1);
+        inbox.accept(new Change.Complete());
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+
+        String programming = "kubeproxy_network_programming_duration_seconds_count{ip_family=";
+        String full = "kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=";
+        assertThat(scrape())
+                .contains(programming + "\"IPv4\"} 1", programming + "\"IPv6\"} 0")
+                .contains(full + "\"IPv4\"} 1", full + "\"IPv6\"} 1");
+
+        slice("web", null, 1, 2);
+        settle();
+        assertThat(scrape())
+                .contains(full + "\"IPv4\"} 1")
+                .contains("kubeproxy_sync_partial_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"} 2");
+    }
+
     private List<String> scrape() throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         metrics.write(out);
@@ -242,6 +267,21 @@ class ControlLoopTest {
         inbox.accept(new Change.NodeChange(null));
         settle();
         assertThat(loop.health(true).nodeEligible()).isFalse();
+    }
+
+    @Test
+    void nodeOfACluster_isEligibleOnceTheClusterTellsOfIt() {
+        assertThat(loop.health(true).nodeEligible()).isTrue();
+        loop.expectNode();
+        assertThat(loop.health(true).nodeEligible()).isFalse();
+
+        inbox.accept(new Change.NodeChange(new Node("n", List.of(), Map.of(), false)));
+        settle();
+        assertThat(loop.health(true).nodeEligible()).isTrue();
+
+        inbox.accept(new Change.NodeChange(null));
+        settle();
+        assertThat(loop.health(true).nodeEligible()).isTrue();
     }
 
     @Test

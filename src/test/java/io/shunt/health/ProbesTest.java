@@ -2,11 +2,14 @@ package io.shunt.health;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.net.IpFamily;
 import io.shunt.snapshot.FixedSnapshots;
 import io.shunt.snapshot.Health;
+import io.shunt.snapshot.HealthCheckPort;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -16,7 +19,7 @@ class ProbesTest {
     private static final Instant UPDATED = NOW.minusSeconds(600);
 
     private final FixedSnapshots snapshots = new FixedSnapshots();
-    private final Probes probes = new Probes(snapshots, InstantSource.fixed(NOW));
+    private final Probes probes = new Probes(snapshots, Duration.ofSeconds(30), InstantSource.fixed(NOW));
 
     @ParameterizedTest(name = "updated {0}, oldest change {1} ms old, eligible {2}: healthz {3}, livez {4}")
     @CsvSource({
@@ -79,5 +82,31 @@ class ProbesTest {
 
         snapshots.health = new Health(UPDATED, null, true, true);
         assertThat(probes.readyz().ready()).isTrue();
+    }
+
+    @Test
+    void late_isWhoLeavesAChangeForTwoSyncPeriods() {
+        Probes patient = new Probes(snapshots, Duration.ofMinutes(5), InstantSource.fixed(NOW));
+        snapshots.health = new Health(UPDATED, NOW.minusSeconds(599), true, true);
+        assertThat(patient.livez().status()).isEqualTo(200);
+
+        snapshots.health = new Health(UPDATED, NOW.minusSeconds(600), true, true);
+        assertThat(patient.livez().status()).isEqualTo(503);
+    }
+
+    /** service_health.go's format string, dedented. */
+    @ParameterizedTest(name = "{0} endpoints here, programmed in time {1}, node eligible {2}: {3}")
+    @CsvSource({"2, true, true, 200", "0, true, true, 503", "2, false, true, 503", "1, true, false, 200"})
+    void service_answersWithKubeProxysBytes(int endpoints, boolean inTime, boolean eligible, int status) {
+        snapshots.health = new Health(UPDATED, inTime ? null : NOW.minusSeconds(60), eligible, true);
+        HealthCheckPort port = new HealthCheckPort("shop", "web", 32000, Map.of(IpFamily.IPV4, endpoints));
+
+        Probes.ServiceAnswer answer = probes.service(port, IpFamily.IPV4);
+
+        assertThat(answer.status()).isEqualTo(status);
+        assertThat(answer.localEndpoints()).isEqualTo(endpoints);
+        assertThat(answer.body())
+                .isEqualTo("{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"web\"\n\t},\n"
+                        + "\t\"localEndpoints\": " + endpoints + ",\n\t\"serviceProxyHealthy\": " + inTime + "\n}");
     }
 }

@@ -67,6 +67,21 @@ class NodePortAddressesTest {
                 "10.0.0.1 127.0.0.1 192.0.2.1 fd00::1");
     }
 
+    @ParameterizedTest
+    @CsvSource(textBlock = """
+        '',                     0.0.0.0 ::
+        0.0.0.0/0,              0.0.0.0 ::
+        10.0.0.0/8,             10.0.0.1 ::
+        10.0.0.0/8 ::/0,        10.0.0.1 ::
+        10.0.0.0/8 0.0.0.0/0,   0.0.0.0 ::
+        198.51.100.0/24 fd00::/8, fd00::1
+        """)
+    void listened_isTheUnspecifiedAddress_whereAllTakeThem(String option, String listened) {
+        assertThat(NodePortAddresses.of(option.isEmpty() ? List.of() : words(option), List.of(), true)
+                        .listened(HOST, null))
+                .containsExactlyInAnyOrderElementsOf(addresses(listened));
+    }
+
     private static void assertSelected(NodePortAddresses option, @Nullable Node node, String selected) {
         assertThat(option.select(HOST, node).stream().map(Address::toString).sorted())
                 .containsExactly(selected.split(" "));

@@ -1,5 +1,6 @@
 package io.shunt.snapshot;
 
+import io.shunt.net.IpFamily;
 import io.shunt.snapshot.ServiceView.BackendView;
 import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status.CallView;
@@ -15,6 +16,7 @@ import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -27,6 +29,14 @@ public final class FixedSnapshots implements Snapshots {
     public volatile Collection<ServiceView> services = sampleServices();
     public volatile Map<Integer, ServiceCounters> counters =
             Map.of(7, new ServiceCounters(300, 2), 8, new ServiceCounters(5, 0));
+
+    public volatile HealthChecks healthChecks = new HealthChecks(List.of(), Set.of());
+    public volatile List<LocalShortage> localShortages =
+            List.of(new LocalShortage(LocalShortage.Policy.INTERNAL, IpFamily.IPV4, 1));
+    public volatile ApiRequests apiRequests = new ApiRequests(
+            List.of(new ApiRequests.Results("200", "GET", "10.0.0.1:6443", 3)),
+            List.of(new ApiRequests.Latencies(
+                    "GET", "10.0.0.1:6443", List.of(1.0, Double.POSITIVE_INFINITY), List.of(3L, 0L), 0.5)));
 
     /** What {@link #counters()} throws, if anything. */
     public volatile @Nullable RuntimeException countersFailure;
@@ -53,6 +63,21 @@ public final class FixedSnapshots implements Snapshots {
             throw failure;
         }
         return counters;
+    }
+
+    @Override
+    public HealthChecks healthChecks() {
+        return healthChecks;
+    }
+
+    @Override
+    public List<LocalShortage> localShortages() {
+        return localShortages;
+    }
+
+    @Override
+    public ApiRequests apiRequests() {
+        return apiRequests;
     }
 
     /** shop/web in both families, and default/dns, which failed. */
