@@ -328,13 +328,13 @@ class ChurnTest {
                     .toList();
             if (answerer.isEmpty()) {
                 assertThat(ways)
-                        .as("%s to %s failed", kind, address)
+                        .as("%s to %s failed; errors: %s", kind, address, errors.list())
                         .anyMatch(way -> way.inside().isEmpty());
                 refusals.incrementAndGet();
             } else {
                 String peer = answerer + " " + TARGET_PORT;
                 assertThat(ways)
-                        .as("%s to %s was answered by %s", kind, address, peer)
+                        .as("%s to %s was answered by %s; errors: %s", kind, address, peer, errors.list())
                         .anyMatch(way -> permits(way, peer));
                 answers.incrementAndGet();
             }
@@ -347,6 +347,7 @@ class ChurnTest {
 
     @Test
     void clients_reachOnlyWhoIsPermitted_andFailOnlyIfNobodyIs() throws Exception {
+        changeZone();
         services.forEach(Changing::changeService);
         services.forEach(Changing::changeSlice);
         inbox.accept(new Change.Listed());
