@@ -7,12 +7,12 @@ import io.shunt.snapshot.HealthCheckPort;
 import io.shunt.snapshot.HealthChecks;
 import io.shunt.snapshot.Snapshots;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
@@ -29,12 +29,17 @@ public final class HealthCheckServers implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(HealthCheckServers.class);
 
     private static final long RETRY_NANOS = 1_000_000_000L;
+    private static final Duration CLOSES_WITHIN = Duration.ofSeconds(1);
     /** Connections at one time, all ports together: anyone who reaches the node may open them. */
     private static final int MOST_CONNECTIONS = 256;
 
     /** Hears which ports cannot be listened at, each time when it is tried. */
     public interface Failures {
-        /** @param reason why, in a few words */
+        /**
+         * It cannot be listened at.
+         *
+         * @param reason why, in a few words
+         */
         void failed(HealthCheckPort port, String reason);
 
         /** It is listened at, or not wanted any more. */
@@ -97,19 +102,14 @@ public final class HealthCheckServers implements AutoCloseable {
     private void await() throws InterruptedException {
         lock.lock();
         try {
-            long left = RETRY_NANOS;
-            while (!changed && (failing.isEmpty() || left > 0)) {
-                left = failing.isEmpty() ? awaitForEver() : awakened.awaitNanos(left);
+            long left = failing.isEmpty() ? Long.MAX_VALUE : RETRY_NANOS;
+            while (!changed && left > 0) {
+                left = awakened.awaitNanos(left);
             }
             changed = false;
         } finally {
             lock.unlock();
         }
-    }
-
-    private long awaitForEver() throws InterruptedException {
-        awakened.await();
-        return RETRY_NANOS;
     }
 
     private void trySynchronise() {
@@ -182,9 +182,13 @@ public final class HealthCheckServers implements AutoCloseable {
 
     /** Stops listening. */
     @Override
-    public void close() throws InterruptedException {
+    public void close() {
         closed = true;
         wake();
-        thread.join(TimeUnit.SECONDS.toMillis(1));
+        try {
+            thread.join(CLOSES_WITHIN);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

@@ -39,14 +39,18 @@ public final class HttpFaces implements AutoCloseable {
             Metrics metrics,
             Map<String, Map<String, ?>> configuration)
             throws IOException {
-        PageServer health =
-                open(healthzBindAddress, "--healthz-bind-address", new HealthPages(probes, metrics).pages());
+        PageServer health = open(
+                healthzBindAddress,
+                "--healthz-bind-address",
+                PageServer.Methods.ANY,
+                new HealthPages(probes, metrics).pages());
         try {
             return new HttpFaces(
                     health,
                     open(
                             metricsBindAddress,
                             "--metrics-bind-address",
+                            PageServer.Methods.READING,
                             new MetricsPages(snapshots, metrics, configuration).pages()));
         } catch (IOException | RuntimeException e) {
             close(health);
@@ -55,8 +59,12 @@ public final class HttpFaces implements AutoCloseable {
     }
 
     private static @Nullable PageServer open(
-            @Nullable InetSocketAddress address, String flag, Map<String, Supplier<Reply>> pages) throws IOException {
-        return address == null ? null : PageServer.open(address, flag, pages);
+            @Nullable InetSocketAddress address,
+            String flag,
+            PageServer.Methods methods,
+            Map<String, Supplier<Reply>> pages)
+            throws IOException {
+        return address == null ? null : PageServer.open(address, flag, methods, pages);
     }
 
     private static void close(@Nullable PageServer server) {

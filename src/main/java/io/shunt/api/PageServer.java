@@ -35,12 +35,21 @@ final class PageServer implements AutoCloseable {
         setDefault("sun.net.httpserver.nodelay", "true");
     }
 
+    /** What may be asked for; anything else changes something, and nothing here does. */
+    enum Methods {
+        READING,
+        /** As Go's handlers have it that do not look. */
+        ANY
+    }
+
     private final Map<String, Supplier<Reply>> pages;
+    private final Methods methods;
     private final HttpServer server;
     private final ExecutorService threads;
 
-    private PageServer(HttpServer server, Map<String, Supplier<Reply>> pages) {
+    private PageServer(HttpServer server, Methods methods, Map<String, Supplier<Reply>> pages) {
         this.server = server;
+        this.methods = methods;
         this.pages = pages;
         threads = Executors.newThreadPerTaskExecutor(
                 Thread.ofVirtual().name("http-", 0).factory());
@@ -50,10 +59,11 @@ final class PageServer implements AutoCloseable {
      * Listens and serves until closed.
      *
      * @param flag the flag that gave the address, to be named in errors
+     * @param methods which are answered
      * @param pages what to answer, by exact path
      * @throws IOException if the address cannot be had; the message is one line that says why and what to do
      */
-    static PageServer open(InetSocketAddress address, String flag, Map<String, Supplier<Reply>> pages)
+    static PageServer open(InetSocketAddress address, String flag, Methods methods, Map<String, Supplier<Reply>> pages)
             throws IOException {
         HttpServer http;
         try {
@@ -61,7 +71,7 @@ final class PageServer implements AutoCloseable {
         } catch (BindException e) {
             throw new IOException(explain(e, address, flag), e);
         }
-        PageServer server = new PageServer(http, pages);
+        PageServer server = new PageServer(http, methods, pages);
         http.setExecutor(server.threads);
         http.createContext("/", server::handle);
         http.start();
@@ -85,7 +95,7 @@ final class PageServer implements AutoCloseable {
             String method = exchange.getRequestMethod();
             boolean head = method.equals("HEAD");
             Reply reply;
-            if (head || method.equals("GET")) {
+            if (head || method.equals("GET") || methods == Methods.ANY) {
                 reply = reply(exchange.getRequestURI().getPath());
             } else {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");

@@ -19,6 +19,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
@@ -55,9 +56,22 @@ class HealthCheckServersTest {
                 }
             });
 
+    private final List<ServerSocket> others = new ArrayList<>();
+
     @AfterEach
-    void close() throws InterruptedException {
+    void close() throws IOException {
         servers.close();
+        for (ServerSocket other : others) {
+            other.close();
+        }
+    }
+
+    /** Somebody else at 127.0.0.1, at a port of the kernel's choice. */
+    private ServerSocket other() throws IOException {
+        ServerSocket other = new ServerSocket();
+        others.add(other);
+        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
+        return other;
     }
 
     private static int freePort() {
@@ -104,8 +118,10 @@ class HealthCheckServersTest {
     }
 
     private static void awaitAnswer(String address, int port, String part) {
-        await().atMost(Duration.ofSeconds(10))
-                .ignoreException(ConnectException.class)
+        await().pollDelay(Duration.ZERO)
+                .pollInterval(Duration.ofMillis(10))
+                .atMost(Duration.ofSeconds(10))
+                .ignoreExceptionsInstanceOf(SocketException.class)
                 .until(() -> ask(address, port).contains(part));
     }
 
@@ -245,30 +261,26 @@ class HealthCheckServersTest {
 
     @Test
     void takenPort_isComplainedOf_andServedOnceItIsFree() throws IOException {
-        try (ServerSocket other = new ServerSocket()) {
-            other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
-            int port = other.getLocalPort();
-            serve(ANY, v4("web", port, 1));
-            await().until(() -> !heard.isEmpty());
-            assertThat(heard.getFirst()).matches("failed web: listen 0.0.0.0 port " + port + ": .*in use.*");
-            other.close();
+        ServerSocket other = other();
+        int port = other.getLocalPort();
+        serve(ANY, v4("web", port, 1));
+        await().until(() -> !heard.isEmpty());
+        assertThat(heard.getFirst()).matches("failed web: listen 0.0.0.0 port " + port + ": .*in use.*");
 
-            awaitAnswer("127.0.0.1", port, "200 OK");
-            await().until(() -> heard.getLast().equals("healed web"));
-        }
+        other.close();
+
+        awaitAnswer("127.0.0.1", port, "200 OK");
+        await().until(() -> heard.getLast().equals("healed web"));
     }
 
     @Test
     void failingPort_thatIsNotWantedAnyMore_isForgotten() throws IOException {
-        try (ServerSocket other = new ServerSocket()) {
-            other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
-            serve(ANY, v4("web", other.getLocalPort(), 1));
-            await().until(() -> !heard.isEmpty());
+        serve(ANY, v4("web", other().getLocalPort(), 1));
+        await().until(() -> !heard.isEmpty());
 
-            serve(ANY);
+        serve(ANY);
 
-            await().until(() -> heard.getLast().equals("healed web"));
-        }
+        await().until(() -> heard.getLast().equals("healed web"));
     }
 
     @Test

@@ -258,6 +258,11 @@ class HttpFacesTest {
         HttpResponse<String> answer = send(method, faces.metricsAddress().orElseThrow(), "/api/v1/status");
         assertThat(answer.statusCode()).isEqualTo(405);
         assertThat(answer.headers().firstValue("Allow")).contains("GET, HEAD");
+
+        assertThat(send(method, faces.healthzAddress().orElseThrow(), "/healthz")
+                        .statusCode())
+                .as("kube-proxy's health pages do not look at the method")
+                .isEqualTo(200);
     }
 
     @ParameterizedTest

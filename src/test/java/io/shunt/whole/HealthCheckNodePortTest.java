@@ -11,7 +11,6 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -70,7 +69,7 @@ class HealthCheckNodePortTest {
         HttpRequest request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/healthz"))
                 .build();
         await().atMost(DaemonProcess.PATIENCE)
-                .ignoreException(java.net.ConnectException.class)
+                .ignoreExceptionsInstanceOf(IOException.class)
                 .untilAsserted(() -> {
                     HttpResponse<String> answer = balancer.send(request, HttpResponse.BodyHandlers.ofString());
                     assertThat(answer.statusCode()).isEqualTo(status);
@@ -81,30 +80,27 @@ class HealthCheckNodePortTest {
 
     @Test
     void loadBalancers_hearOfTheEndpointsHere_orWhyTheyDoNot() throws IOException {
-        try (ServerSocket other = new ServerSocket()) {
-            other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
-            int port = other.getLocalPort();
-            write(port, "node-1", "node-2", "node-1");
-            DaemonProcess daemon = site.start().awaitReady();
-            String complaint = "Service test/web: its health check node port " + port + " cannot be served: listen"
-                    + " 0.0.0.0 port " + port + ": Address already in use";
-            await().atMost(DaemonProcess.PATIENCE)
-                    .untilAsserted(() -> assertThat(daemon.status().complaints())
-                            .singleElement()
-                            .asString()
-                            .startsWith(complaint));
-            assertThat(daemon.log()).containsOnlyOnce(complaint);
-            other.close();
+        ServerSocket other = site.add(new ServerSocket());
+        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
+        int port = other.getLocalPort();
+        write(port, "node-1", "node-2", "node-1");
+        DaemonProcess daemon = site.start().awaitReady();
+        String complaint = "Service test/web: its health check node port " + port + " cannot be served: listen"
+                + " 0.0.0.0 port " + port + ": Address already in use";
+        await().atMost(DaemonProcess.PATIENCE)
+                .untilAsserted(() -> assertThat(daemon.status().complaints())
+                        .singleElement()
+                        .asString()
+                        .startsWith(complaint));
+        assertThat(daemon.log()).containsOnlyOnce(complaint);
+        other.close();
 
-            awaitAnswer(port, 200, 2);
-            await().atMost(DaemonProcess.PATIENCE).until(() -> daemon.status().healthy());
-            write(port, "node-2");
-            awaitAnswer(port, 503, 0);
-            assertThat(daemon.metric("kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\","
-                            + "traffic_policy=\"external\"}"))
-                    .isOne();
-            assertThat(List.of("/statusz", "/flagz", "/metrics/slis"))
-                    .allSatisfy(page -> assertThat(daemon.page(page)).isNotEmpty());
-        }
+        awaitAnswer(port, 200, 2);
+        await().atMost(DaemonProcess.PATIENCE).until(() -> daemon.status().healthy());
+        write(port, "node-2");
+        awaitAnswer(port, 503, 0);
+        assertThat(daemon.metric("kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\","
+                        + "traffic_policy=\"external\"}"))
+                .isOne();
     }
 }
