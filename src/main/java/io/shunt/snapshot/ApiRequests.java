@@ -10,6 +10,8 @@ public record ApiRequests(List<Results> results, List<Latencies> latencies) {
     }
 
     /**
+     * What became of them.
+     *
      * @param code the HTTP status, or {@code <error>} where none came
      * @param method as {@code GET}
      * @param host {@code host:port}

@@ -106,6 +106,9 @@ class ApiServerTest {
         Status.SourceView source = daemon.status().source();
         assertThat(source.kind()).isEqualTo("kubernetes");
         assertThat(source.location()).isEqualTo(server.url());
+        assertThat(server.posted())
+                .singleElement()
+                .satisfies(event -> assertThat(event.at("/reason").asString()).isEqualTo("Starting"));
 
         try (SteadyLoad load = new SteadyLoad(client, Load.Kind.CONNECT, VIP, 80)) {
             server.stop();
@@ -122,6 +125,28 @@ class ApiServerTest {
             assertThat(load.stop()).containsOnlyKeys("ok");
         }
         awaitAnswers("web-0");
+    }
+
+    @Test
+    void aNode_isEligibleFromWhenTheApiServerTellsOfItUntilItIsToBeDeleted() {
+        DaemonProcess daemon = start().awaitReady();
+        assertThat(daemon.health("/healthz").statusCode()).isEqualTo(503);
+        assertThat(daemon.health("/healthz").body()).contains("\"nodeEligible\":false,\"healthy\":true");
+        assertThat(daemon.health("/livez").statusCode()).isEqualTo(200);
+
+        server.put("{apiVersion: v1, kind: Node, metadata: {name: node-1}}");
+        await().atMost(DaemonProcess.PATIENCE)
+                .until(() -> daemon.health("/healthz").statusCode() == 200);
+
+        server.put("{apiVersion: v1, kind: Node, metadata: {name: node-1},"
+                + " spec: {taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]}}");
+        await().atMost(DaemonProcess.PATIENCE)
+                .until(() -> daemon.health("/healthz").statusCode() == 503);
+        assertThat(daemon.health("/livez").statusCode()).isEqualTo(200);
+        server.delete("Node", "node-1");
+        assertThat(daemon.metric("rest_client_requests_total{code=\"200\",host=\""
+                        + server.url().replace("http://", "") + "\",method=\"GET\"}"))
+                .isGreaterThanOrEqualTo(6);
     }
 
     @Test
