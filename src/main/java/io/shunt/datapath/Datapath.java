@@ -9,6 +9,7 @@ import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -534,20 +535,24 @@ public final class Datapath {
      * @throws TableFullException if there are too many; the kernel then has some of them
      */
     public void putNodeAddresses(Set<Address> wanted) {
-        for (Address address : wanted) {
-            if (!address.equals(LOOPBACK6) && !nodeAddresses.contains(address)) {
-                maps.putNodeAddress(address);
-                nodeAddresses.add(address);
+        try {
+            for (Address address : wanted) {
+                if (!address.equals(LOOPBACK6) && !nodeAddresses.contains(address)) {
+                    maps.putNodeAddress(address);
+                    nodeAddresses.add(address);
+                }
             }
-        }
-        for (Iterator<Address> each = nodeAddresses.iterator(); each.hasNext(); ) {
-            Address address = each.next();
-            if (!wanted.contains(address)) {
-                maps.removeNodeAddress(address);
-                each.remove();
+        } finally {
+            // Also if there was no room: this makes some.
+            for (Iterator<Address> each = nodeAddresses.iterator(); each.hasNext(); ) {
+                Address address = each.next();
+                if (!wanted.contains(address)) {
+                    maps.removeNodeAddress(address);
+                    each.remove();
+                }
             }
+            publishUse();
         }
-        publishUse();
     }
 
     /** Ids and contents of the maps become entries without a name; their frontends will tell whose they are. */
@@ -631,28 +636,17 @@ public final class Datapath {
     }
 
     /**
-     * Takes over what an earlier process left of this virtual service: of all that has one of its frontends, what has the
-     * most of them, and the fewest that it does not want, for two may have wanted the same external address.
+     * Takes over what an earlier process left of this virtual service: of all whose frontends it wants all, what has the
+     * most. What has others too may be another's, whose frontends must go on leading to its own backends until it is put.
      */
     private @Nullable Entry claim(VirtualService wanted) {
         Set<Frontend> frontends = wanted.frontends().keySet();
-        Entry best = null;
-        long bestWanted = 0;
-        for (Frontend frontend : frontends) {
-            Entry entry = owners.get(frontend);
-            if (entry == null || entry == best || !adopted.contains(entry)) {
-                continue;
-            }
-            long alsoWanted = entry.frontends.keySet().stream()
-                    .filter(frontends::contains)
-                    .count();
-            if (best == null
-                    || alsoWanted > bestWanted
-                    || (alsoWanted == bestWanted && entry.frontends.size() < best.frontends.size())) {
-                best = entry;
-                bestWanted = alsoWanted;
-            }
-        }
+        Entry best = frontends.stream()
+                .map(owners::get)
+                .filter(entry ->
+                        entry != null && adopted.contains(entry) && frontends.containsAll(entry.frontends.keySet()))
+                .max(Comparator.comparingInt(entry -> entry.frontends.size()))
+                .orElse(null);
         if (best != null) {
             adopted.remove(best);
             best.name = wanted.name();

@@ -36,7 +36,8 @@ final class NetworkNamespaces {
             Path file = process.resolve("ns/net");
             Matcher link = LINK.matcher(Files.readSymbolicLink(file).toString());
             if (link.matches()) {
-                entrances.put(Long.parseLong(link.group(1)), file);
+                // By its oldest process, as /proc lists them: the youngest may be gone in a moment.
+                entrances.putIfAbsent(Long.parseLong(link.group(1)), file);
             }
         });
         forEach(names, "*", file -> {

@@ -138,6 +138,24 @@ class DatapathTest {
         assertThat(seen).containsExactly(addresses(choices(old, before)), addresses(choices(now, after)));
     }
 
+    @Test
+    void aFrontendThatWentToAnotherServiceWhileNobodyLooked_takesNothingElseAlong() {
+        put(new VirtualService("old", List.of(frontend(1), frontend(3)), List.of(backend(1))));
+        datapath = new Datapath(maps, waiting::add);
+
+        put(new VirtualService("new", List.of(frontend(2), frontend(3)), List.of(backend(2))));
+
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        assertThat(maps.choices(frontend(2))).containsExactly(backend(2));
+        assertThat(maps.choices(frontend(3))).containsExactly(backend(2));
+
+        put(new VirtualService("old", List.of(frontend(1)), List.of(backend(1))));
+        datapath.removeUnclaimed();
+
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        assertThat(maps.frontends).containsOnlyKeys(frontend(1), frontend(2), frontend(3));
+    }
+
     private static VirtualService reaching(Reach inside, Backend... backends) {
         return new VirtualService(
                 "a", Map.of(frontend(1), new Access(inside, inside, false)), List.of(backends), List.of(), 0);
