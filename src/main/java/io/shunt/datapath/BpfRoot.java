@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The directory in bpffs where one daemon keeps its pins: {@code maps/NAME} and {@code links/NAME}. Beside them the
@@ -16,6 +18,8 @@ import java.util.stream.Stream;
  * say it too, but only to CAP_SYS_ADMIN. Held by a lock on the directory itself, which ends with the process.
  */
 final class BpfRoot implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(BpfRoot.class);
+
     private static final Path BPFFS = Path.of("/sys/fs/bpf");
 
     private final Path root;
@@ -41,6 +45,7 @@ final class BpfRoot implements AutoCloseable {
                             + "(mount -t bpf bpf DIR) or choose a directory below " + BPFFS);
                 }
                 Syscalls.mountBpffs(BPFFS);
+                warnIfOwn();
             }
             Files.createDirectories(root.resolve("maps"));
             Files.createDirectories(root.resolve("links"));
@@ -51,6 +56,20 @@ final class BpfRoot implements AutoCloseable {
                     e);
         }
         return lock(root);
+    }
+
+    /** A mount that nobody shares, as a container's own is, ends with this process, and takes all that is pinned along. */
+    private static void warnIfOwn() throws IOException {
+        boolean shared = Files.readAllLines(Path.of("/proc/self/mountinfo")).stream()
+                .anyMatch(line -> line.contains(" " + BPFFS + " ") && line.contains(" shared:"));
+        if (!shared) {
+            log.warn(
+                    "there was no bpffs at {}; the one mounted now may be this container's own, and then Services stop"
+                            + " whenever it restarts: mount a bpffs on the host and give it to the container"
+                            + " (hostPath {})",
+                    BPFFS,
+                    BPFFS);
+        }
     }
 
     private static Path nearestExisting(Path path) {
