@@ -7,7 +7,7 @@ import java.util.Map;
 /**
  * The Node that this daemon runs on.
  *
- * @param addresses its IP addresses, as its status lists them
+ * @param addresses its IP addresses as its status lists them, the internal ones first
  * @param leaving whether it has a deletion timestamp or the cluster autoscaler's deletion taint, which tells load
  *     balancers to go elsewhere (KEP-3836)
  */

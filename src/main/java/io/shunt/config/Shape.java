@@ -2,6 +2,8 @@ package io.shunt.config;
 
 import io.shunt.net.Address;
 import io.shunt.net.HostPort;
+import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -225,14 +227,7 @@ public record Shape<T>(Notation notation, String label, String wanted, Reader<T>
 
     /** Whether a CIDR is of IPv4; empty if it is none. Bits beyond the prefix may be set, as kube-proxy takes them too. */
     private static Optional<Boolean> family(String cidr) {
-        int slash = cidr.indexOf('/');
-        if (slash < 0 || !cidr.substring(slash + 1).matches("[0-9]{1,3}")) {
-            return Optional.empty();
-        }
-        int length = Integer.parseInt(cidr.substring(slash + 1));
-        return Address.parse(cidr.substring(0, slash))
-                .filter(address -> length <= (address.isV4() ? 32 : 128))
-                .map(Address::isV4);
+        return Prefix.parse(cidr).map(prefix -> prefix.family() == IpFamily.IPV4);
     }
 
     /** Names with truths. */

@@ -43,6 +43,11 @@ public record Address(long high, long low) implements Comparable<Address> {
         return parse(text).orElseThrow(() -> new IllegalArgumentException("not an IP address: " + text));
     }
 
+    /** In 127.0.0.0/8, or ::1. */
+    public boolean isLoopback() {
+        return isV4() ? (low & V4_MASK) >>> 24 == 127 : high == 0 && low == 1;
+    }
+
     /** 0.0.0.0 or ::. */
     public static Address unspecified(IpFamily family) {
         return family == IpFamily.IPV4 ? v4(0) : new Address(0, 0);

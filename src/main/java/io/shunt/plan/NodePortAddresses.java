@@ -4,6 +4,7 @@ import io.shunt.cluster.Node;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
@@ -21,9 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param localhost whether 127.0.0.1 takes them, if the ranges let it; no other loopback address ever does
  */
 public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Address> nodeIps, boolean localhost) {
-    private static final Prefix LOOPBACK_V4 = new Prefix(Address.of("127.0.0.0"), 104);
     private static final Address LOCALHOST = Address.of("127.0.0.1");
-    private static final Address LOOPBACK_V6 = Address.of("::1");
 
     public NodePortAddresses {
         ranges = List.copyOf(ranges);
@@ -47,6 +46,14 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
     }
 
     /**
+     * Whether they can be chosen: the Node's own cannot before the Node is known, and to take all meanwhile would open
+     * node ports to whom they are closed.
+     */
+    public boolean areKnown(@Nullable Node node) {
+        return !primary || node != null || !nodeIps.isEmpty();
+    }
+
+    /**
      * Those among {@code host} that take them.
      *
      * @param node null if nothing is known of it
@@ -58,7 +65,7 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
             List<Prefix> own =
                     all.stream().filter(range -> range.family() == family).toList();
             host.stream()
-                    .filter(address -> address.family() == family && !isLoopback(address))
+                    .filter(address -> address.family() == family && !address.isLoopback())
                     .filter(address -> own.isEmpty() || own.stream().anyMatch(range -> range.contains(address)))
                     .forEach(selected::add);
             if (localhost
@@ -101,12 +108,14 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
                 ? Stream.empty()
                 : node.addresses().stream()
                         .filter(address -> nodeIps.stream().noneMatch(ip -> ip.family() == address.family()));
-        return Stream.concat(nodeIps.stream(), named)
-                .filter(address -> !isLoopback(address))
+        List<Address> own = Stream.concat(nodeIps.stream(), named)
+                .filter(address -> !address.isLoopback())
+                .toList();
+        // One of each family, the first (kube-proxy server.go).
+        return Arrays.stream(IpFamily.values())
+                .flatMap(family -> own.stream()
+                        .filter(address -> address.family() == family)
+                        .limit(1))
                 .map(Prefix::of);
-    }
-
-    private static boolean isLoopback(Address address) {
-        return LOOPBACK_V4.contains(address) || address.equals(LOOPBACK_V6);
     }
 }

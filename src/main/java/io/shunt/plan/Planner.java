@@ -62,7 +62,8 @@ public final class Planner {
     /**
      * The internal policy says how far connections to the cluster IP may go; the external one says it of those that come
      * from outside by the other ways, while those from this node always have the whole cluster there (kube-proxy's
-     * short-circuit, iptables/proxier.go). Source ranges guard only what the load balancer delivers to.
+     * short-circuit, iptables/proxier.go). Source ranges guard only what the load balancer delivers to. A
+     * loopback address, as tunnels of development clusters publish it, would be every pod's own: it is none of these.
      */
     private static Map<Frontend, Access> frontends(
             Service service, Address clusterIp, Service.Port port, boolean restricted) {
@@ -73,12 +74,12 @@ public final class Planner {
         var byLoadBalancer = new Access(Reach.CLUSTER, reach(external.policy()), restricted);
         Map<Frontend, Access> frontends = new HashMap<>();
         for (Address ip : external.loadBalancerIps()) {
-            if (ip.family() == family) {
+            if (ip.family() == family && !ip.isLoopback()) {
                 frontends.put(new Frontend(ip, port.port(), port.protocol()), byLoadBalancer);
             }
         }
         for (Address ip : external.ips()) {
-            if (ip.family() == family) {
+            if (ip.family() == family && !ip.isLoopback()) {
                 frontends.put(new Frontend(ip, port.port(), port.protocol()), fromOutside);
             }
         }

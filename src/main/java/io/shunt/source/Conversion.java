@@ -369,11 +369,13 @@ final class Conversion {
         List<Address> addresses = new ArrayList<>();
         List<NodeAddress> listed =
                 raw.getStatus() == null ? List.of() : orEmpty(raw.getStatus().getAddresses());
-        for (int i = 0; i < listed.size(); i++) {
-            String field = "status.addresses[" + i + "]";
-            NodeAddress address = present(field, listed.get(i));
-            if ("InternalIP".equals(address.getType()) || "ExternalIP".equals(address.getType())) {
-                addresses.add(address(field + ".address", orEmpty(address.getAddress())));
+        for (String type : List.of("InternalIP", "ExternalIP")) {
+            for (int i = 0; i < listed.size(); i++) {
+                String field = "status.addresses[" + i + "]";
+                NodeAddress address = present(field, listed.get(i));
+                if (type.equals(address.getType())) {
+                    addresses.add(address(field + ".address", orEmpty(address.getAddress())));
+                }
             }
         }
         boolean tainted = raw.getSpec() != null

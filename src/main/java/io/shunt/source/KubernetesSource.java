@@ -57,6 +57,7 @@ final class KubernetesSource implements Source {
     /** The objects that are refused; they hold back {@code Complete}, as an earlier process may have programmed them. */
     private final Set<String> invalid = ConcurrentHashMap.newKeySet();
 
+    private volatile boolean nodeFailed;
     private volatile boolean complete;
     private final List<SharedIndexInformer<?>> informers = new ArrayList<>();
     private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
@@ -196,10 +197,7 @@ final class KubernetesSource implements Source {
             heard.put(resource, Instant.now());
             problems.mend(resource);
             listed.add(resource);
-            if (listed.containsAll(NEEDED)) {
-                ledger.listed();
-                completeIfListed();
-            }
+            tellIfListed();
         }
 
         @Override
@@ -212,8 +210,16 @@ final class KubernetesSource implements Source {
         public void onDelete(T object, boolean onlyNameKnown) {}
     }
 
+    /** The Node is waited for until it is there or cannot be had: without it endpoints would be chosen for no zone first. */
+    private void tellIfListed() {
+        if (listed.containsAll(NEEDED) && (listed.contains(NODES) || nodeFailed)) {
+            ledger.listed();
+            completeIfListed();
+        }
+    }
+
     private void completeIfListed() {
-        if (!complete && listed.containsAll(NEEDED) && invalid.isEmpty()) {
+        if (!complete && listed.containsAll(NEEDED) && (listed.contains(NODES) || nodeFailed) && invalid.isEmpty()) {
             complete = true;
             ledger.complete();
         }
@@ -247,6 +253,10 @@ final class KubernetesSource implements Source {
                         "",
                         verb + " of " + resource + " failed with " + failure.message(),
                         failure.cure(resource)));
+        if (resource.equals(NODES) && !nodeFailed) {
+            nodeFailed = true;
+            tellIfListed();
+        }
     }
 
     @Override

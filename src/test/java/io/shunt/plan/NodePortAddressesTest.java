@@ -60,11 +60,25 @@ class NodePortAddressesTest {
     }
 
     @Test
-    void primary_whileTheNodeIsUnknown_isAll() {
+    void primary_isTheFirstOfEachFamily() {
         assertSelected(
                 NodePortAddresses.of(List.of("primary"), List.of(), true),
-                null,
-                "10.0.0.1 127.0.0.1 192.0.2.1 fd00::1");
+                new Node("here", addresses("192.0.2.1 10.0.0.1 fd00::1"), Map.of(), false),
+                "192.0.2.1 fd00::1");
+    }
+
+    @Test
+    void primary_whileTheNodeIsUnknown_cannotBeChosen() {
+        NodePortAddresses primary = NodePortAddresses.of(List.of("primary"), List.of(), true);
+
+        assertThat(primary.areKnown(null)).isFalse();
+        assertThat(primary.areKnown(new Node("here", List.of(), Map.of(), false)))
+                .isTrue();
+        assertThat(NodePortAddresses.of(List.of("primary"), addresses("10.0.0.1"), true)
+                        .areKnown(null))
+                .isTrue();
+        assertThat(NodePortAddresses.of(List.of(), List.of(), true).areKnown(null))
+                .isTrue();
     }
 
     @ParameterizedTest

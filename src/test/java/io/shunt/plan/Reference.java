@@ -84,7 +84,7 @@ public final class Reference {
         }
         String portAndProtocol = " " + port.port() + " " + port.protocol();
         for (Address ip : service.external().loadBalancerIps()) {
-            if (ip.family() == family) {
+            if (ip.family() == family && !ip.isLoopback()) {
                 ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, allowed, seconds));
             }
         }

@@ -141,6 +141,17 @@ class ServiceAddressesTest {
     }
 
     @Test
+    void aLoopbackAddress_isNobodysWayIn() {
+        Service.External tunnel = new Service.External(
+                addresses("127.0.0.2", "::1"), addresses("127.0.0.1"), List.of(), TrafficPolicy.CLUSTER, 0);
+
+        assertThat(plan(service(tunnel, TrafficPolicy.CLUSTER), IpFamily.IPV4).frontends())
+                .containsOnlyKeys(frontend("10.96.0.1"), nodePort(IpFamily.IPV4));
+        assertThat(plan(service(tunnel, TrafficPolicy.CLUSTER), IpFamily.IPV6).frontends())
+                .containsOnlyKeys(frontend("fd00:96::1"), nodePort(IpFamily.IPV6));
+    }
+
+    @Test
     void anAddressThatIsBothExternalAndTheLoadBalancers_isOpen() {
         Service.External both = new Service.External(
                 addresses("192.0.2.1"),
