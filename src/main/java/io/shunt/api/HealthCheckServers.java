@@ -30,8 +30,8 @@ public final class HealthCheckServers implements AutoCloseable {
 
     private static final long RETRY_NANOS = 1_000_000_000L;
     private static final Duration CLOSES_WITHIN = Duration.ofSeconds(1);
-    /** Connections at one time, all ports together: anyone who reaches the node may open them. */
-    private static final int MOST_CONNECTIONS = 256;
+    /** Connections at one time and port: anyone who reaches the node may open them, and must not silence other ports. */
+    private static final int MOST_CONNECTIONS = 128;
 
     /** Hears which ports cannot be listened at, each time when it is tried. */
     public interface Failures {
@@ -52,7 +52,6 @@ public final class HealthCheckServers implements AutoCloseable {
     private final Snapshots snapshots;
     private final Probes probes;
     private final Failures failures;
-    private final Semaphore connections = new Semaphore(MOST_CONNECTIONS);
     private final Map<Place, HealthCheckListener> listeners = new HashMap<>();
     private final Map<Place, HealthCheckPort> failing = new HashMap<>();
     private final ReentrantLock lock = new ReentrantLock();
@@ -167,9 +166,12 @@ public final class HealthCheckServers implements AutoCloseable {
             listeners.put(
                     place,
                     HealthCheckListener.open(
-                            place.addresses, place.port, connections, family -> answer(place, family)));
+                            place.addresses,
+                            place.port,
+                            new Semaphore(MOST_CONNECTIONS),
+                            family -> answer(place, family)));
             heal(place);
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             failing.put(place, port);
             failures.failed(port, String.valueOf(e.getMessage()));
         }

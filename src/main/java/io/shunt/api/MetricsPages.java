@@ -112,7 +112,7 @@ final class MetricsPages {
     }
 
     private Stream<ServiceView> sorted() {
-        return snapshots.services().stream().sorted(ServiceEntry.ORDER);
+        return snapshots.services().sorted(ServiceEntry.ORDER);
     }
 
     /** A JSON array that is made entry by entry while it is sent. */

@@ -70,7 +70,10 @@ final class ControlLoop implements Runnable {
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
     /** Services that the kernel does not have as wanted, and why; tried again until they are gone from here. */
-    private final Map<ObjectName, String> failures = new HashMap<>();
+    private final Map<ObjectName, Failed> failures = new HashMap<>();
+
+    /** @param changes what has not come to the kernel, and waits to be metered until it has */
+    private record Failed(String message, Pending changes) {}
 
     private final Map<ObjectName, Set<ServicePortName>> namesOfService = new HashMap<>();
 
@@ -85,7 +88,9 @@ final class ControlLoop implements Runnable {
     private boolean cleaned;
     private Locality here;
     private @Nullable Node node;
-    private Set<Address> hostAddresses = Set.of();
+    /** Null until they are known: those that an earlier process selected stay. */
+    private @Nullable Set<Address> hostAddresses;
+
     private boolean nodeAddressesFailed;
     private long retryAtNanos;
     /** {@link System#nanoTime} since when everything has been being programmed; null while single changes are. */
@@ -155,7 +160,7 @@ final class ControlLoop implements Runnable {
             retryFailed();
             programNext();
             publishOldest();
-            garbage.clear(idle);
+            garbage.clear(pending.isEmpty() && inbox.oldest() == null);
         }
     }
 
@@ -216,7 +221,7 @@ final class ControlLoop implements Runnable {
 
     /** Not before the source has listed: the Node may say which, and what an earlier process chose may be right. */
     private void selectNodeAddresses() {
-        if (listed == null) {
+        if (listed == null || hostAddresses == null || !nodePortAddresses.areKnown(node)) {
             return;
         }
         if (listener != null) {
@@ -266,7 +271,7 @@ final class ControlLoop implements Runnable {
             if (nodeAddressesFailed) {
                 selectNodeAddresses();
             }
-            failures.keySet().forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
+            failures.forEach((name, failed) -> pending.putIfAbsent(name, failed.changes));
             retryAtNanos = now + RETRY_NANOS;
         }
     }
@@ -314,18 +319,29 @@ final class ControlLoop implements Runnable {
         try {
             List<PlannedService> planned = planned(name, before);
             after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
-            put(name, planned, before, after);
+            put(name, planned, before, after, changes);
             if (listener != null) {
                 listener.programmed(name, cluster.service(name), cluster.slices(name));
             }
         } catch (RuntimeException e) {
-            fail(name, e.toString(), e);
+            fail(name, e.toString(), e, changes);
         }
-        meter(before, after, changes, start);
+        if (failures.containsKey(name)) {
+            meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
+            meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
+            changes.serviceChanges = 0;
+            changes.sliceChanges = 0;
+        } else {
+            meter(before, after, changes, start);
+        }
     }
 
     private void put(
-            ObjectName name, List<PlannedService> planned, Set<ServicePortName> before, Set<ServicePortName> after) {
+            ObjectName name,
+            List<PlannedService> planned,
+            Set<ServicePortName> before,
+            Set<ServicePortName> after,
+            Pending changes) {
         Set<ServicePortName> obsolete = new HashSet<>(before);
         obsolete.removeAll(after);
         Set<ServicePortName> either = new HashSet<>(before);
@@ -338,7 +354,7 @@ final class ControlLoop implements Runnable {
         publish(planned, outcomes);
         obsolete.forEach(programmed::remove);
         remember(name, after);
-        report(name, outcomes);
+        report(name, outcomes, changes);
     }
 
     /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
@@ -376,7 +392,7 @@ final class ControlLoop implements Runnable {
         }
     }
 
-    private void report(ObjectName name, List<Datapath.Outcome> outcomes) {
+    private void report(ObjectName name, List<Datapath.Outcome> outcomes, Pending changes) {
         String messages = outcomes.stream()
                 .map(Datapath.Outcome::failure)
                 .filter(Objects::nonNull)
@@ -386,17 +402,18 @@ final class ControlLoop implements Runnable {
         if (messages.isEmpty()) {
             failures.remove(name);
         } else {
-            fail(name, messages, null);
+            fail(name, messages, null, changes);
         }
     }
 
     /** @param fault null for what may well happen; else its stack trace goes to the log */
-    private void fail(ObjectName name, String message, @Nullable RuntimeException fault) {
+    private void fail(ObjectName name, String message, @Nullable RuntimeException fault, Pending changes) {
         if (failures.isEmpty()) {
             retryAtNanos = System.nanoTime() + RETRY_NANOS;
         }
         errors.add("Service " + name, message);
-        if (!message.equals(failures.put(name, message))) {
+        Failed before = failures.put(name, new Failed(message, changes));
+        if (before == null || !message.equals(before.message)) {
             log.error("Service {} is not programmed as it should be: {}", name, message, fault);
         }
     }
@@ -430,12 +447,12 @@ final class ControlLoop implements Runnable {
     }
 
     /** Safe from any thread. */
-    Health health(boolean ready) {
+    Health health() {
         Instant oldest = oldestPending;
         Duration untaken = reconciled && oldest == null ? inbox.oldest() : null;
         if (untaken != null) {
             oldest = Instant.now().minus(untaken);
         }
-        return new Health(lastUpdated, oldest, nodeEligible, ready);
+        return new Health(lastUpdated, oldest, nodeEligible);
     }
 }

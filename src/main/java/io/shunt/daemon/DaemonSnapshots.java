@@ -162,13 +162,17 @@ final class DaemonSnapshots implements Snapshots {
 
     @Override
     public Health health() {
-        return loop.health(
-                loop.reconciled() && installation.programs().stream().allMatch(Installation.AttachedProgram::attached));
+        return loop.health();
     }
 
     @Override
-    public Collection<ServiceView> services() {
-        return loop.programmed().stream().map(DaemonSnapshots::view).toList();
+    public boolean ready() {
+        return loop.reconciled() && installation.programs().stream().allMatch(Installation.AttachedProgram::attached);
+    }
+
+    @Override
+    public Stream<ServiceView> services() {
+        return loop.programmed().stream().map(DaemonSnapshots::view);
     }
 
     private static ServiceView view(Programmed programmed) {

@@ -19,6 +19,9 @@ final class Pending {
     /** When a slice says that its change happened. */
     record Trigger(IpFamily family, Instant at) {}
 
+    /** More are forgotten: nothing may be programmed for hours, while the source cannot list. */
+    private static final int MOST_TRIGGERS = 100;
+
     /** Most have one slice, or none that says. */
     private List<Trigger> triggers = List.of();
 
@@ -29,7 +32,7 @@ final class Pending {
 
     void add(Change.SliceChange change) {
         sliceChanges++;
-        if (change.slice() != null && change.slice().triggered() != null) {
+        if (change.slice() != null && change.slice().triggered() != null && triggers.size() < MOST_TRIGGERS) {
             if (triggers.isEmpty()) {
                 triggers = new ArrayList<>(1);
             }

@@ -100,7 +100,7 @@ public final class Probes {
 
     /** Whether everything the source listed is programmed and the programs are attached. */
     public Readiness readyz() {
-        if (snapshots.health().ready()) {
+        if (snapshots.ready()) {
             return new Readiness(true, List.of());
         }
         List<String> complaints = snapshots.status().complaints();

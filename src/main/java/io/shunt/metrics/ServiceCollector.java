@@ -31,12 +31,12 @@ final class ServiceCollector implements MultiCollector {
     public MetricSnapshots collect() {
         Map<Integer, ServiceCounters> counters = counters();
         List<Counted> counted = new ArrayList<>(counters.size());
-        for (ServiceView service : snapshots.services()) {
+        snapshots.services().forEach(service -> {
             ServiceCounters counts = counters.get(service.serviceId());
             if (counts != null) {
                 counted.add(new Counted(labels(service), counts));
             }
-        }
+        });
         return MetricSnapshots.of(
                 Series.counters(
                         "shunt_service_connections",

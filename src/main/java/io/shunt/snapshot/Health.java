@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
  * @param lastUpdated when the kernel was last made equal to the table, null before the first time
  * @param oldestQueued when the oldest change that waits to be programmed arrived, null if none waits
  * @param nodeEligible false while this Node is being deleted or is about to be
- * @param ready everything the source listed is programmed and the programs are attached
  */
 public record Health(
-        @Nullable Instant lastUpdated, @Nullable Instant oldestQueued, boolean nodeEligible, boolean ready) {}
+        @Nullable Instant lastUpdated, @Nullable Instant oldestQueued, boolean nodeEligible) {}

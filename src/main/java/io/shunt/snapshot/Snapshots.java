@@ -1,8 +1,8 @@
 package io.shunt.snapshot;
 
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** The daemon's state as others may see it. Every method may be called from any thread and never waits for the control thread. */
 public interface Snapshots {
@@ -10,8 +10,11 @@ public interface Snapshots {
 
     Health health();
 
-    /** The services that should be programmed, in no order. */
-    Collection<ServiceView> services();
+    /** Whether everything the source listed is programmed and the programs are attached, which the kernel is asked for. */
+    boolean ready();
+
+    /** The services that should be programmed, in no order; each view is made when it is taken, for there may be many. */
+    Stream<ServiceView> services();
 
     /** The kernel's counters by {@link ServiceView#serviceId()}, read from the kernel now, on the caller's thread. */
     Map<Integer, ServiceCounters> counters();

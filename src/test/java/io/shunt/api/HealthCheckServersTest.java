@@ -199,7 +199,7 @@ class HealthCheckServersTest {
         serve(ANY, v4("web", port, 3));
         awaitAnswer("127.0.0.1", port, "200 OK");
 
-        snapshots.health = new Health(Instant.now(), Instant.now().minusSeconds(60), true, true);
+        snapshots.health = new Health(Instant.now(), Instant.now().minusSeconds(60), true);
         assertThat(ask("127.0.0.1", port))
                 .startsWith("HTTP/1.1 503 Service Unavailable\r\n")
                 .contains("Weight: 3\r\n", "\"serviceProxyHealthy\": false");

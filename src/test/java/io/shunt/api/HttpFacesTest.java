@@ -105,7 +105,8 @@ class HttpFacesTest {
     void livez_leavesOutTheNode_andHealthzBeforeTheFirstUpdateTheFamilies() throws Exception {
         assertThat(health("/livez").body()).doesNotContain("nodeEligible").contains("\"status\"");
 
-        snapshots.health = new Health(null, null, true, false);
+        snapshots.health = new Health(null, null, true);
+        snapshots.ready = false;
         assertThat(health("/healthz").body()).doesNotContain("status");
         assertThat(health("/healthz").statusCode()).isEqualTo(200);
     }
@@ -114,7 +115,7 @@ class HttpFacesTest {
     void probes_countTheirAnswers() throws Exception {
         health("/healthz");
         health("/livez");
-        snapshots.health = new Health(Instant.now(), null, false, true);
+        snapshots.health = new Health(Instant.now(), null, false);
         health("/healthz");
 
         Scrape scrape = new Scrape(metrics("/metrics").body());
@@ -126,13 +127,15 @@ class HttpFacesTest {
 
     @Test
     void readyz_says503AndWhy_thenOk() throws Exception {
-        snapshots.health = new Health(null, null, true, false);
+        snapshots.health = new Health(null, null, true);
+        snapshots.ready = false;
         snapshots.status = FixedSnapshots.brokenStatus();
         HttpResponse<String> notYet = health("/readyz");
         assertThat(notYet.statusCode()).isEqualTo(503);
         assertThat(notYet.body()).isEqualTo("cgroup/connect6 is not attached\n");
 
-        snapshots.health = new Health(Instant.now(), null, true, true);
+        snapshots.health = new Health(Instant.now(), null, true);
+        snapshots.ready = true;
         HttpResponse<String> ready = health("/readyz");
         assertThat(ready.statusCode()).isEqualTo(200);
         assertThat(ready.body()).isEqualTo("ok");

@@ -266,7 +266,7 @@ class ChurnTest {
         CompletableFuture<Instant> answer = new CompletableFuture<>();
         Instant asked = Instant.now();
         inbox.execute(() -> {
-            Instant oldest = loop.health(true).oldestQueued();
+            Instant oldest = loop.health().oldestQueued();
             answer.complete(oldest == null || oldest.isAfter(asked) ? asked : oldest);
         });
         return answer.orTimeout(30, TimeUnit.SECONDS).join();
@@ -274,8 +274,7 @@ class ChurnTest {
 
     private boolean allProgrammed() {
         CompletableFuture<Boolean> answer = new CompletableFuture<>();
-        inbox.execute(
-                () -> answer.complete(loop.reconciled() && loop.health(true).oldestQueued() == null));
+        inbox.execute(() -> answer.complete(loop.reconciled() && loop.health().oldestQueued() == null));
         return answer.orTimeout(30, TimeUnit.SECONDS).join();
     }
 

@@ -104,7 +104,7 @@ class ControlLoopTest {
             CountDownLatch seen = new CountDownLatch(1);
             inbox.execute(seen::countDown);
             seen.await();
-            return loop.health(true).oldestQueued() == null;
+            return loop.health().oldestQueued() == null;
         });
     }
 
@@ -262,26 +262,26 @@ class ControlLoopTest {
     void node_thatLeaves_isNotEligibleAndStaysSoWhenItIsGone() {
         inbox.accept(new Change.NodeChange(new Node("n", List.of(), Map.of(), true)));
         settle();
-        assertThat(loop.health(true).nodeEligible()).isFalse();
+        assertThat(loop.health().nodeEligible()).isFalse();
 
         inbox.accept(new Change.NodeChange(null));
         settle();
-        assertThat(loop.health(true).nodeEligible()).isFalse();
+        assertThat(loop.health().nodeEligible()).isFalse();
     }
 
     @Test
     void nodeOfACluster_isEligibleOnceTheClusterTellsOfIt() {
-        assertThat(loop.health(true).nodeEligible()).isTrue();
+        assertThat(loop.health().nodeEligible()).isTrue();
         loop.expectNode();
-        assertThat(loop.health(true).nodeEligible()).isFalse();
+        assertThat(loop.health().nodeEligible()).isFalse();
 
         inbox.accept(new Change.NodeChange(new Node("n", List.of(), Map.of(), false)));
         settle();
-        assertThat(loop.health(true).nodeEligible()).isTrue();
+        assertThat(loop.health().nodeEligible()).isTrue();
 
         inbox.accept(new Change.NodeChange(null));
         settle();
-        assertThat(loop.health(true).nodeEligible()).isTrue();
+        assertThat(loop.health().nodeEligible()).isTrue();
     }
 
     @Test
@@ -302,7 +302,7 @@ class ControlLoopTest {
         service("web", 1);
         slice("web", null, 1);
 
-        assertThat(loop.health(true).oldestQueued()).isNotNull();
+        assertThat(loop.health().oldestQueued()).isNotNull();
 
         released.countDown();
         settle();

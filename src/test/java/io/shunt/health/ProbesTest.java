@@ -34,7 +34,7 @@ class ProbesTest {
     })
     void statuses_followKubeProxysRules(boolean updated, long oldestMillis, boolean eligible, int healthz, int livez) {
         Instant oldest = oldestMillis < 0 ? null : NOW.minus(Duration.ofMillis(oldestMillis));
-        snapshots.health = new Health(updated ? UPDATED : null, oldest, eligible, true);
+        snapshots.health = new Health(updated ? UPDATED : null, oldest, eligible);
 
         assertThat(probes.healthz().status()).isEqualTo(healthz);
         assertThat(probes.livez().status()).isEqualTo(livez);
@@ -42,10 +42,10 @@ class ProbesTest {
 
     @Test
     void lastUpdated_isNowWhenGood_andTrueWhenNot() {
-        snapshots.health = new Health(UPDATED, null, true, true);
+        snapshots.health = new Health(UPDATED, null, true);
         assertThat(probes.healthz().body().lastUpdated()).isEqualTo("2026-05-06T07:08:09.12Z");
 
-        snapshots.health = new Health(UPDATED, NOW.minusSeconds(61), true, true);
+        snapshots.health = new Health(UPDATED, NOW.minusSeconds(61), true);
         ProxyHealth late = probes.healthz().body();
         assertThat(late.lastUpdated()).isEqualTo("2026-05-06T06:58:09.12Z");
         assertThat(late.currentTime()).isEqualTo("2026-05-06T07:08:09.12Z");
@@ -57,7 +57,7 @@ class ProbesTest {
 
     @Test
     void healthy_isNotTouchedByTheNodesEligibility() {
-        snapshots.health = new Health(UPDATED, null, false, true);
+        snapshots.health = new Health(UPDATED, null, false);
 
         Probes.Answer answer = probes.healthz();
 
@@ -73,24 +73,25 @@ class ProbesTest {
 
     @Test
     void readyz_givesTheComplaintsAsReasons() {
-        snapshots.health = new Health(null, null, true, false);
+        snapshots.health = new Health(null, null, true);
+        snapshots.ready = false;
         assertThat(probes.readyz().reasons()).containsExactly("not everything that the source has is programmed");
 
         snapshots.status = FixedSnapshots.brokenStatus();
         assertThat(probes.readyz().ready()).isFalse();
         assertThat(probes.readyz().reasons()).containsExactly("cgroup/connect6 is not attached");
 
-        snapshots.health = new Health(UPDATED, null, true, true);
+        snapshots.ready = true;
         assertThat(probes.readyz().ready()).isTrue();
     }
 
     @Test
     void late_isWhoLeavesAChangeForTwoSyncPeriods() {
         Probes patient = new Probes(snapshots, Duration.ofMinutes(5), InstantSource.fixed(NOW));
-        snapshots.health = new Health(UPDATED, NOW.minusSeconds(599), true, true);
+        snapshots.health = new Health(UPDATED, NOW.minusSeconds(599), true);
         assertThat(patient.livez().status()).isEqualTo(200);
 
-        snapshots.health = new Health(UPDATED, NOW.minusSeconds(600), true, true);
+        snapshots.health = new Health(UPDATED, NOW.minusSeconds(600), true);
         assertThat(patient.livez().status()).isEqualTo(503);
     }
 
@@ -98,7 +99,7 @@ class ProbesTest {
     @ParameterizedTest(name = "{0} endpoints here, programmed in time {1}, node eligible {2}: {3}")
     @CsvSource({"2, true, true, 200", "0, true, true, 503", "2, false, true, 503", "1, true, false, 200"})
     void service_answersWithKubeProxysBytes(int endpoints, boolean inTime, boolean eligible, int status) {
-        snapshots.health = new Health(UPDATED, inTime ? null : NOW.minusSeconds(60), eligible, true);
+        snapshots.health = new Health(UPDATED, inTime ? null : NOW.minusSeconds(60), eligible);
         HealthCheckPort port = new HealthCheckPort("shop", "web", 32000, Map.of(IpFamily.IPV4, endpoints));
 
         Probes.ServiceAnswer answer = probes.service(port, IpFamily.IPV4);

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Snapshots that say what a test sets. */
@@ -25,7 +26,8 @@ public final class FixedSnapshots implements Snapshots {
     public static final Instant STARTED = Instant.parse("2026-01-02T03:04:05Z");
 
     public volatile Status status = healthyStatus();
-    public volatile Health health = new Health(STARTED, null, true, true);
+    public volatile Health health = new Health(STARTED, null, true);
+    public volatile boolean ready = true;
     public volatile Collection<ServiceView> services = sampleServices();
     public volatile Map<Integer, ServiceCounters> counters =
             Map.of(7, new ServiceCounters(300, 2), 8, new ServiceCounters(5, 0));
@@ -52,8 +54,13 @@ public final class FixedSnapshots implements Snapshots {
     }
 
     @Override
-    public Collection<ServiceView> services() {
-        return services;
+    public boolean ready() {
+        return ready;
+    }
+
+    @Override
+    public Stream<ServiceView> services() {
+        return services.stream();
     }
 
     @Override
