@@ -7,6 +7,8 @@ import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.datapath.Datapath;
+import io.shunt.datapath.FrontendTakenException;
+import io.shunt.datapath.TableFullException;
 import io.shunt.metrics.ProgrammingMeters;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
@@ -19,6 +21,7 @@ import io.shunt.snapshot.Health;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -72,8 +75,15 @@ final class ControlLoop implements Runnable {
     /** Services that the kernel does not have as wanted, and why; tried again until they are gone from here. */
     private final Map<ObjectName, Failed> failures = new HashMap<>();
 
-    /** @param changes what has not come to the kernel, and waits to be metered until it has */
-    private record Failed(String message, Pending changes) {}
+    /**
+     * @param changes what has not come to the kernel, and waits to be metered until it has
+     * @param lasting whether the kernel did not do what it was told, and the daemon is not healthy; else there is no room,
+     *     or an address is another's, which is that Service's trouble alone
+     */
+    private record Failed(String message, Pending changes, boolean lasting) {}
+
+    /** When the oldest change arrived that the kernel did not do; looked for when it is tried again. */
+    private @Nullable Instant oldestFailed;
 
     private final Map<ObjectName, Set<ServicePortName>> namesOfService = new HashMap<>();
 
@@ -257,10 +267,13 @@ final class ControlLoop implements Runnable {
     /** Before the source has listed, nothing is late: an API server that is down is not this daemon's illness. */
     private void publishOldest() {
         Map.Entry<ObjectName, Pending> oldest = pending.firstEntry();
-        if (listed == null || oldest == null) {
+        Instant arrived = oldest == null ? null : oldest.getValue().arrived;
+        if (oldestFailed != null && (arrived == null || oldestFailed.isBefore(arrived))) {
+            arrived = oldestFailed;
+        }
+        if (listed == null || arrived == null) {
             oldestPending = null;
         } else {
-            Instant arrived = oldest.getValue().arrived;
             oldestPending = arrived.isBefore(listed) ? listed : arrived;
         }
     }
@@ -272,6 +285,11 @@ final class ControlLoop implements Runnable {
                 selectNodeAddresses();
             }
             failures.forEach((name, failed) -> pending.putIfAbsent(name, failed.changes));
+            oldestFailed = failures.values().stream()
+                    .filter(Failed::lasting)
+                    .map(failed -> failed.changes.arrived)
+                    .min(Comparator.naturalOrder())
+                    .orElse(null);
             retryAtNanos = now + RETRY_NANOS;
         }
     }
@@ -284,7 +302,9 @@ final class ControlLoop implements Runnable {
             program(entry.getKey(), entry.getValue());
         }
         if (pending.isEmpty()) {
-            lastUpdated = Instant.now();
+            if (oldestFailed == null) {
+                lastUpdated = Instant.now();
+            }
             if (allSinceNanos != null) {
                 meters.syncedFully(System.nanoTime() - allSinceNanos);
                 allSinceNanos = null;
@@ -324,7 +344,7 @@ final class ControlLoop implements Runnable {
                 listener.programmed(name, cluster.service(name), cluster.slices(name));
             }
         } catch (RuntimeException e) {
-            fail(name, e.toString(), e, changes);
+            fail(name, new Failed(e.toString(), changes, true), e);
         }
         if (failures.containsKey(name)) {
             meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
@@ -402,19 +422,27 @@ final class ControlLoop implements Runnable {
         if (messages.isEmpty()) {
             failures.remove(name);
         } else {
-            fail(name, messages, null, changes);
+            boolean lasting = outcomes.stream()
+                    .map(Datapath.Outcome::failure)
+                    .anyMatch(failure -> failure != null
+                            && !(failure instanceof TableFullException)
+                            && !(failure instanceof FrontendTakenException));
+            fail(name, new Failed(messages, changes, lasting), null);
         }
     }
 
     /** @param fault null for what may well happen; else its stack trace goes to the log */
-    private void fail(ObjectName name, String message, @Nullable RuntimeException fault, Pending changes) {
+    private void fail(ObjectName name, Failed failed, @Nullable RuntimeException fault) {
         if (failures.isEmpty()) {
             retryAtNanos = System.nanoTime() + RETRY_NANOS;
         }
-        errors.add("Service " + name, message);
-        Failed before = failures.put(name, new Failed(message, changes));
-        if (before == null || !message.equals(before.message)) {
-            log.error("Service {} is not programmed as it should be: {}", name, message, fault);
+        errors.add("Service " + name, failed.message);
+        if (failed.lasting && (oldestFailed == null || failed.changes.arrived.isBefore(oldestFailed))) {
+            oldestFailed = failed.changes.arrived;
+        }
+        Failed before = failures.put(name, failed);
+        if (before == null || !failed.message.equals(before.message)) {
+            log.error("Service {} is not programmed as it should be: {}", name, failed.message, fault);
         }
     }
 

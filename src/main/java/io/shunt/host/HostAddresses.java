@@ -3,12 +3,14 @@ package io.shunt.host;
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ChangeSink;
 import io.shunt.libbpf.AddressNotices;
+import io.shunt.libbpf.BpfException;
 import io.shunt.net.Address;
 import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -28,6 +30,7 @@ public final class HostAddresses implements AutoCloseable {
             Thread.ofPlatform().name("shunt-addresses").daemon().unstarted(this::run);
     private final CountDownLatch ended = new CountDownLatch(1);
     private Set<Address> told = Set.of();
+    private boolean deaf;
     private volatile boolean closed;
 
     /** @throws io.shunt.libbpf.BpfException if the kernel does not let it listen */
@@ -45,13 +48,27 @@ public final class HostAddresses implements AutoCloseable {
         try {
             long lookAt = System.nanoTime() + LOOK_NANOS;
             while (!closed) {
-                if (notices.await(STOPS_WITHIN) || System.nanoTime() - lookAt >= 0) {
+                if (heardWithin(STOPS_WITHIN) || System.nanoTime() - lookAt >= 0) {
                     look();
                     lookAt = System.nanoTime() + LOOK_NANOS;
                 }
             }
         } finally {
             ended.countDown();
+        }
+    }
+
+    private boolean heardWithin(Duration time) {
+        try {
+            return notices.await(time);
+        } catch (BpfException e) {
+            if (!deaf) {
+                deaf = true;
+                log.error(
+                        "this host's address changes are not heard of, and looked for every 30 s: {}", e.getMessage());
+            }
+            LockSupport.parkNanos(time.toNanos());
+            return false;
         }
     }
 

@@ -55,6 +55,7 @@ class ControlLoopTest {
             "node-1",
             NodePortAddresses.of(List.of(), List.of(), true));
     private final ControlThread thread = new ControlThread(loop);
+    private boolean closed;
 
     @BeforeEach
     void start() {
@@ -64,7 +65,9 @@ class ControlLoopTest {
     @AfterEach
     void stop() throws InterruptedException {
         thread.close();
-        installation.close();
+        if (!closed) {
+            installation.close();
+        }
         Installation.remove(bpfRoot);
         cgroup.close();
     }
@@ -314,6 +317,25 @@ class ControlLoopTest {
         thread.close();
 
         assertThat(thread.ended()).isCompletedWithValue(true);
+    }
+
+    @Test
+    void whatTheKernelDoesNotDo_staysQueued_andIsNoUpdate() {
+        inbox.accept(new Change.Listed());
+        inbox.accept(new Change.Complete());
+        await().until(loop::reconciled);
+        installation.close();
+        closed = true;
+        Instant before = Instant.now();
+
+        service("web", 1);
+        slice("web", null, 1);
+
+        await().atMost(Duration.ofSeconds(10)).untilAsserted(() -> {
+            assertThat(loop.health().oldestQueued()).isBetween(before, Instant.now());
+            assertThat(loop.health().lastUpdated()).isBefore(before);
+            assertThat(errors.list()).isNotEmpty();
+        });
     }
 
     @Test
