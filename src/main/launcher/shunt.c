@@ -27,8 +27,6 @@ static const char *const defaults[] = {
 	"-XX:+UseSerialGC", "-Xms24m", "-Xmn10m", "-Xmx256m",
 	"-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:-ShrinkHeapInSteps",
 	"-XX:MaxTenuringThreshold=1",
-	/* What starting needed of the C heap goes back too: some MB. */
-	"-XX:TrimNativeHeapInterval=1000",
 	"-XX:TieredStopAtLevel=1",
 	"-XX:+UseCompactObjectHeaders",
 	"-XX:+ExitOnOutOfMemoryError",

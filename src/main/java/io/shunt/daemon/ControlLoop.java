@@ -162,6 +162,7 @@ final class ControlLoop implements Runnable {
     private void doWork() throws InterruptedException {
         boolean idle = listed == null || pending.isEmpty();
         Inbox.Item item = idle ? inbox.poll(RETRY_NANOS) : inbox.poll();
+        boolean quiet = idle && item == null;
         for (int taken = 1; item != null; taken++) {
             take(item);
             item = taken < MOST_ARRIVALS ? inbox.poll() : null;
@@ -170,7 +171,7 @@ final class ControlLoop implements Runnable {
             retryFailed();
             programNext();
             publishOldest();
-            garbage.clear(pending.isEmpty() && inbox.oldest() == null);
+            garbage.clear(quiet);
         }
     }
 

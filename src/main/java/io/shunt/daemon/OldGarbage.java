@@ -1,5 +1,6 @@
 package io.shunt.daemon;
 
+import io.shunt.libbpf.CHeap;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.util.Optional;
@@ -17,13 +18,18 @@ final class OldGarbage {
             .filter(pool -> pool.getName().equals("Tenured Gen"))
             .findAny();
 
+    /** Whether what only the start needed is cleared, in the C heap too. */
+    private boolean settled;
+
     private long lookAtNanos = System.nanoTime() + LOOK_NANOS;
 
     /**
      * Looks once a second at most. A full collection stops the daemon, not the traffic, for some 100 ms at 100,000
-     * endpoints: so while there is work to do, it waits until there is more to gain.
+     * endpoints: so while changes come, it waits until there is more to gain.
+     *
+     * @param quiet whether nothing has come for a second
      */
-    void clear(boolean idle) {
+    void clear(boolean quiet) {
         long now = System.nanoTime();
         if (now - lookAtNanos < 0) {
             return;
@@ -32,8 +38,13 @@ final class OldGarbage {
         old.ifPresent(pool -> {
             long live = pool.getCollectionUsage().getUsed();
             long since = pool.getUsage().getUsed() - live;
-            if (since > (idle ? LITTLE_BYTES + live / 8 : 4 * LITTLE_BYTES + live / 2)) {
+            boolean settles = quiet && !settled;
+            if (settles || since > (quiet ? LITTLE_BYTES + live / 8 : 4 * LITTLE_BYTES + live / 2)) {
                 System.gc();
+            }
+            if (settles) {
+                settled = true;
+                CHeap.trim();
             }
         });
     }
