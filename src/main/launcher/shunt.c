@@ -27,6 +27,8 @@ static const char *const defaults[] = {
 	"-XX:+UseSerialGC", "-Xms24m", "-Xmn10m", "-Xmx256m",
 	"-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:-ShrinkHeapInSteps",
 	"-XX:MaxTenuringThreshold=1",
+	/* What C code needed for a moment, to start or to compile, goes back too: some MB. */
+	"-XX:TrimNativeHeapInterval=2000",
 	"-XX:TieredStopAtLevel=1",
 	"-XX:+UseCompactObjectHeaders",
 	"-XX:+ExitOnOutOfMemoryError",

@@ -1,6 +1,5 @@
 package io.shunt.daemon;
 
-import io.shunt.libbpf.CHeap;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.util.Optional;
@@ -18,7 +17,7 @@ final class OldGarbage {
             .filter(pool -> pool.getName().equals("Tenured Gen"))
             .findAny();
 
-    /** Whether what only the start needed is cleared, in the C heap too. */
+    /** Whether what only the start needed is cleared. */
     private boolean settled;
 
     private long lookAtNanos = System.nanoTime() + LOOK_NANOS;
@@ -42,10 +41,7 @@ final class OldGarbage {
             if (settles || since > (quiet ? LITTLE_BYTES + live / 8 : 4 * LITTLE_BYTES + live / 2)) {
                 System.gc();
             }
-            if (settles) {
-                settled = true;
-                CHeap.trim();
-            }
+            settled |= quiet;
         });
     }
 }
