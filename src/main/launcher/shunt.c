@@ -28,7 +28,7 @@ static const char *const defaults[] = {
 	"-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:-ShrinkHeapInSteps",
 	"-XX:MaxTenuringThreshold=1",
 	/* What C code needed for a moment, to start or to compile, goes back too: some MB. */
-	"-XX:TrimNativeHeapInterval=2000",
+	"-XX:TrimNativeHeapInterval=1000",
 	"-XX:TieredStopAtLevel=1",
 	"-XX:+UseCompactObjectHeaders",
 	"-XX:+ExitOnOutOfMemoryError",

@@ -17,9 +17,6 @@ final class OldGarbage {
             .filter(pool -> pool.getName().equals("Tenured Gen"))
             .findAny();
 
-    /** Whether what only the start needed is cleared. */
-    private boolean settled;
-
     private long lookAtNanos = System.nanoTime() + LOOK_NANOS;
 
     /**
@@ -37,11 +34,9 @@ final class OldGarbage {
         old.ifPresent(pool -> {
             long live = pool.getCollectionUsage().getUsed();
             long since = pool.getUsage().getUsed() - live;
-            boolean settles = quiet && !settled;
-            if (settles || since > (quiet ? LITTLE_BYTES + live / 8 : 4 * LITTLE_BYTES + live / 2)) {
+            if (since > (quiet ? LITTLE_BYTES + live / 8 : 4 * LITTLE_BYTES + live / 2)) {
                 System.gc();
             }
-            settled |= quiet;
         });
     }
 }
