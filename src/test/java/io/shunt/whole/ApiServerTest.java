@@ -179,7 +179,8 @@ class ApiServerTest {
 
         server.answerWell();
         daemon.awaitReady();
-        assertThat(daemon.status().healthy()).isTrue();
+        // It is ready without its Node, which is asked for again later.
+        await().atMost(DaemonProcess.PATIENCE).until(() -> daemon.status().healthy());
         assertThat(site.table()).isEqualTo(left);
         assertThat(load.stop()).containsOnlyKeys("ok");
     }
