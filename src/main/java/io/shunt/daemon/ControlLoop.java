@@ -21,7 +21,6 @@ import io.shunt.snapshot.Health;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -51,8 +50,8 @@ final class ControlLoop implements Runnable {
     /** Arrivals taken in between two Services, so that a flood of changes cannot keep everything from being programmed. */
     private static final int MOST_ARRIVALS = 1000;
 
-    /** What failed is tried again this often: room may have come, or a passing error passed. */
-    private static final long RETRY_NANOS = 1_000_000_000L;
+    /** So long it waits for something to come before it looks at what failed. */
+    private static final long IDLE_NANOS = 1_000_000_000L;
 
     /** Hears, on the control thread, what has been programmed, and where this daemon stands. */
     interface Listener {
@@ -72,18 +71,9 @@ final class ControlLoop implements Runnable {
     private final OldGarbage garbage = new OldGarbage();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
-    /** Services that the kernel does not have as wanted, and why; tried again until they are gone from here. */
-    private final Map<ObjectName, Failed> failures = new HashMap<>();
-
-    /**
-     * @param changes what has not come to the kernel, and waits to be metered until it has
-     * @param lasting whether the kernel did not do what it was told, and the daemon is not healthy; else there is no room,
-     *     or an address is another's, which is that Service's trouble alone
-     */
-    private record Failed(String message, Pending changes, boolean lasting) {}
-
-    /** When the oldest change arrived that the kernel did not do; looked for when it is tried again. */
-    private @Nullable Instant oldestFailed;
+    private final Failures failures = new Failures();
+    /** Changes that were taken up and have not come to the kernel, until they have and are metered. */
+    private final Map<ObjectName, Pending> unmetered = new HashMap<>();
 
     private final Map<ObjectName, Set<ServicePortName>> namesOfService = new HashMap<>();
 
@@ -102,7 +92,6 @@ final class ControlLoop implements Runnable {
     private @Nullable Set<Address> hostAddresses;
 
     private boolean nodeAddressesFailed;
-    private long retryAtNanos;
     /** {@link System#nanoTime} since when everything has been being programmed; null while single changes are. */
     private @Nullable Long allSinceNanos;
 
@@ -161,7 +150,7 @@ final class ControlLoop implements Runnable {
 
     private void doWork() throws InterruptedException {
         boolean idle = listed == null || pending.isEmpty();
-        Inbox.Item item = idle ? inbox.poll(RETRY_NANOS) : inbox.poll();
+        Inbox.Item item = idle ? inbox.poll(IDLE_NANOS) : inbox.poll();
         boolean quiet = idle && item == null;
         for (int taken = 1; item != null; taken++) {
             take(item);
@@ -269,8 +258,9 @@ final class ControlLoop implements Runnable {
     private void publishOldest() {
         Map.Entry<ObjectName, Pending> oldest = pending.firstEntry();
         Instant arrived = oldest == null ? null : oldest.getValue().arrived;
-        if (oldestFailed != null && (arrived == null || oldestFailed.isBefore(arrived))) {
-            arrived = oldestFailed;
+        Instant failed = failures.oldestLasting();
+        if (failed != null && (arrived == null || failed.isBefore(arrived))) {
+            arrived = failed;
         }
         if (listed == null || arrived == null) {
             oldestPending = null;
@@ -279,19 +269,14 @@ final class ControlLoop implements Runnable {
         }
     }
 
+    /** As if it came now: what the kernel has refused for want of room does not make this daemon late. */
     private void retryFailed() {
-        long now = System.nanoTime();
-        if (now - retryAtNanos >= 0 || datapath.roomCame()) {
+        if (failures.areDue() || datapath.roomCame()) {
             if (nodeAddressesFailed) {
                 selectNodeAddresses();
             }
-            failures.forEach((name, failed) -> pending.putIfAbsent(name, failed.changes));
-            oldestFailed = failures.values().stream()
-                    .filter(Failed::lasting)
-                    .map(failed -> failed.changes.arrived)
-                    .min(Comparator.naturalOrder())
-                    .orElse(null);
-            retryAtNanos = now + RETRY_NANOS;
+            long now = System.nanoTime();
+            failures.retry().forEach(name -> pending.computeIfAbsent(name, n -> new Pending(now)));
         }
     }
 
@@ -303,7 +288,7 @@ final class ControlLoop implements Runnable {
             program(entry.getKey(), entry.getValue());
         }
         if (pending.isEmpty()) {
-            if (oldestFailed == null) {
+            if (failures.oldestLasting() == null) {
                 lastUpdated = Instant.now();
             }
             if (allSinceNanos != null) {
@@ -337,32 +322,34 @@ final class ControlLoop implements Runnable {
         long start = System.nanoTime();
         Set<ServicePortName> before = namesOfService.getOrDefault(name, Set.of());
         Set<ServicePortName> after = before;
+        boolean done = false;
         try {
             List<PlannedService> planned = planned(name, before);
             after = planned.stream().map(PlannedService::name).collect(Collectors.toSet());
-            put(name, planned, before, after, changes);
+            List<Datapath.Outcome> outcomes = put(name, planned, before, after);
             if (listener != null) {
                 listener.programmed(name, cluster.service(name), cluster.slices(name));
             }
+            done = report(name, outcomes, changes);
         } catch (RuntimeException e) {
-            fail(name, new Failed(e.toString(), changes, true), e);
+            fail(name, e.toString(), changes, true, e);
         }
-        if (failures.containsKey(name)) {
-            meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
-            meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
-            changes.serviceChanges = 0;
-            changes.sliceChanges = 0;
-        } else {
-            meter(before, after, changes, start);
+        meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
+        meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
+        if (done) {
+            meter(before, after, withUnmetered(name, changes), start);
+        } else if (!changes.isEmpty()) {
+            unmetered.merge(name, changes, Pending::join);
         }
     }
 
-    private void put(
-            ObjectName name,
-            List<PlannedService> planned,
-            Set<ServicePortName> before,
-            Set<ServicePortName> after,
-            Pending changes) {
+    private Pending withUnmetered(ObjectName name, Pending changes) {
+        Pending earlier = unmetered.remove(name);
+        return earlier == null ? changes : earlier.join(changes);
+    }
+
+    private List<Datapath.Outcome> put(
+            ObjectName name, List<PlannedService> planned, Set<ServicePortName> before, Set<ServicePortName> after) {
         Set<ServicePortName> obsolete = new HashSet<>(before);
         obsolete.removeAll(after);
         Set<ServicePortName> either = new HashSet<>(before);
@@ -375,7 +362,7 @@ final class ControlLoop implements Runnable {
         publish(planned, outcomes);
         obsolete.forEach(programmed::remove);
         remember(name, after);
-        report(name, outcomes, changes);
+        return outcomes;
     }
 
     /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
@@ -413,37 +400,33 @@ final class ControlLoop implements Runnable {
         }
     }
 
-    private void report(ObjectName name, List<Datapath.Outcome> outcomes, Pending changes) {
-        String messages = outcomes.stream()
+    /** @return whether all is as wanted */
+    private boolean report(ObjectName name, List<Datapath.Outcome> outcomes, Pending changes) {
+        List<RuntimeException> reasons = outcomes.stream()
                 .map(Datapath.Outcome::failure)
                 .filter(Objects::nonNull)
-                .map(failure -> String.valueOf(failure.getMessage()))
+                .toList();
+        if (reasons.isEmpty()) {
+            failures.remove(name);
+            return true;
+        }
+        String message = reasons.stream()
+                .map(reason -> String.valueOf(reason.getMessage()))
                 .distinct()
                 .collect(Collectors.joining("; "));
-        if (messages.isEmpty()) {
-            failures.remove(name);
-        } else {
-            boolean lasting = outcomes.stream()
-                    .map(Datapath.Outcome::failure)
-                    .anyMatch(failure -> failure != null
-                            && !(failure instanceof TableFullException)
-                            && !(failure instanceof FrontendTakenException));
-            fail(name, new Failed(messages, changes, lasting), null);
-        }
+        boolean lasting = reasons.stream()
+                .anyMatch(reason ->
+                        !(reason instanceof TableFullException) && !(reason instanceof FrontendTakenException));
+        fail(name, message, changes, lasting, null);
+        return false;
     }
 
     /** @param fault null for what may well happen; else its stack trace goes to the log */
-    private void fail(ObjectName name, Failed failed, @Nullable RuntimeException fault) {
-        if (failures.isEmpty()) {
-            retryAtNanos = System.nanoTime() + RETRY_NANOS;
-        }
-        errors.add("Service " + name, failed.message);
-        if (failed.lasting && (oldestFailed == null || failed.changes.arrived.isBefore(oldestFailed))) {
-            oldestFailed = failed.changes.arrived;
-        }
-        Failed before = failures.put(name, failed);
-        if (before == null || !failed.message.equals(before.message)) {
-            log.error("Service {} is not programmed as it should be: {}", name, failed.message, fault);
+    private void fail(
+            ObjectName name, String message, Pending changes, boolean lasting, @Nullable RuntimeException fault) {
+        errors.add("Service " + name, message);
+        if (failures.add(name, message, changes.arrived, lasting)) {
+            log.error("Service {} is not programmed as it should be: {}", name, message, fault);
         }
     }
 
@@ -458,9 +441,7 @@ final class ControlLoop implements Runnable {
             meters.synced(family, end - startNanos);
         }
         changes.triggers().forEach(trigger -> meters.programmed(trigger.family(), trigger.at(), now));
-        meters.taken(ProgrammingMeters.Kind.SERVICE, changes.serviceChanges);
-        meters.taken(ProgrammingMeters.Kind.ENDPOINT, changes.sliceChanges);
-        if (changes.serviceChanges + changes.sliceChanges > 0) {
+        if (!changes.isEmpty()) {
             meters.delay(end - changes.arrivedNanos);
         }
     }

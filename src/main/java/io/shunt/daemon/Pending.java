@@ -32,12 +32,31 @@ final class Pending {
 
     void add(Change.SliceChange change) {
         sliceChanges++;
-        if (change.slice() != null && change.slice().triggered() != null && triggers.size() < MOST_TRIGGERS) {
-            if (triggers.isEmpty()) {
-                triggers = new ArrayList<>(1);
-            }
-            triggers.add(new Trigger(change.slice().family(), change.slice().triggered()));
+        if (change.slice() != null && change.slice().triggered() != null) {
+            add(new Trigger(change.slice().family(), change.slice().triggered()));
         }
+    }
+
+    private void add(Trigger trigger) {
+        if (triggers.isEmpty()) {
+            triggers = new ArrayList<>(1);
+        }
+        if (triggers.size() < MOST_TRIGGERS) {
+            triggers.add(trigger);
+        }
+    }
+
+    /** Takes in those that came {@code later}, and still dates from its own arrival. */
+    Pending join(Pending later) {
+        serviceChanges += later.serviceChanges;
+        sliceChanges += later.sliceChanges;
+        later.triggers.forEach(this::add);
+        return this;
+    }
+
+    /** Whether it is no change that waits: a Service is only to be looked at again. */
+    boolean isEmpty() {
+        return serviceChanges + sliceChanges == 0;
     }
 
     List<Trigger> triggers() {

@@ -15,6 +15,7 @@ import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.plan.NodePortAddresses;
+import io.shunt.snapshot.Health;
 import io.shunt.testbed.Cgroup;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -26,6 +27,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -198,6 +202,70 @@ class ControlLoopTest {
     }
 
     @Test
+    void servicesThatDoNotFit_areNotLateEachTimeTheyAreTriedAgain() {
+        inbox.accept(new Change.Listed());
+        inbox.accept(new Change.Complete());
+        List<String> names = List.of("a", "b", "c");
+        for (String name : names) {
+            service(name, 1 + names.indexOf(name));
+            slice(name, null, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+        }
+        names.forEach(name -> awaitFailure(name, Instant.EPOCH));
+        Instant failed = Instant.now();
+        Set<Instant> waiting = ConcurrentHashMap.newKeySet();
+        inbox.execute(() -> sample(waiting));
+
+        for (int retry = 0; retry < 2; retry++) {
+            Instant before = Instant.now();
+            names.forEach(name -> awaitFailure(name, before));
+        }
+
+        assertThat(waiting).isNotEmpty().allSatisfy(since -> assertThat(since).isAfter(failed));
+    }
+
+    /** Since when changes wait, as seen after everything that the loop does. */
+    private void sample(Set<Instant> waiting) {
+        Instant oldest = loop.health().oldestQueued();
+        if (oldest != null) {
+            waiting.add(oldest);
+        }
+        inbox.execute(() -> sample(waiting));
+    }
+
+    private void awaitFailure(String service, Instant after) {
+        await().atMost(Duration.ofSeconds(10))
+                .until(() -> errors.list().stream()
+                        .anyMatch(error -> error.object().equals("Service shop/" + service)
+                                && error.at().isAfter(after)));
+    }
+
+    @Test
+    void changesThatFail_areMeteredTogether_onceTheyAreProgrammed() throws IOException {
+        service("web", 1);
+        slice("web", null, 1);
+        service("big", 2);
+        slice("big", null, 1, 2, 3, 4, 5, 6);
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+        slice("web", Instant.now(), 11, 12, 13, 14, 15, 16);
+        awaitFailure("web", Instant.EPOCH);
+        Instant failed = Instant.now();
+        slice("web", Instant.now(), 11, 12, 13, 14, 15);
+        awaitFailure("web", failed);
+        String programming = "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} ";
+        String delay = "shunt_change_delay_seconds_count ";
+        assertThat(scrape()).contains(programming + 0, delay + 2);
+
+        inbox.accept(new Change.ServiceChange(name("big"), null));
+        await().atMost(Duration.ofSeconds(10))
+                .until(() -> programmed("web").error().isEmpty());
+        settle();
+
+        assertThat(scrape())
+                .contains(programming + 2, delay + 4, "kubeproxy_sync_proxy_rules_endpoint_changes_pending 0.0");
+    }
+
+    @Test
     void services_withOneAddress_theFirstKeepsItUntilItGoes() {
         inbox.accept(new Change.Listed());
         inbox.accept(new Change.Complete());
@@ -336,6 +404,28 @@ class ControlLoopTest {
             assertThat(loop.health().lastUpdated()).isBefore(before);
             assertThat(errors.list()).isNotEmpty();
         });
+    }
+
+    @Test
+    void whatTheKernelDoesNotDo_isAsOldAsItsFirstChange_alsoWhenMoreCome() {
+        inbox.accept(new Change.Listed());
+        inbox.accept(new Change.Complete());
+        await().until(loop::reconciled);
+        installation.close();
+        closed = true;
+        service("web", 1);
+        awaitFailure("web", Instant.EPOCH);
+        Instant first = healthBetweenTwoPasses().oldestQueued();
+
+        slice("web", null, 1);
+        for (int retry = 0; retry < 2; retry++) {
+            awaitFailure("web", Instant.now());
+            assertThat(healthBetweenTwoPasses().oldestQueued()).isNotNull().isEqualTo(first);
+        }
+    }
+
+    private Health healthBetweenTwoPasses() {
+        return CompletableFuture.supplyAsync(loop::health, inbox).join();
     }
 
     @Test
