@@ -330,7 +330,8 @@ final class ControlLoop implements Runnable {
             if (listener != null) {
                 listener.programmed(name, cluster.service(name), cluster.slices(name));
             }
-            done = report(name, outcomes, changes);
+            boolean nothing = after.isEmpty() && putOff.contains(name);
+            done = report(name, outcomes, changes) && !nothing;
         } catch (RuntimeException e) {
             fail(name, e.toString(), changes, true, e);
         }
@@ -378,6 +379,8 @@ final class ControlLoop implements Runnable {
                 .toList();
         if (certain.size() < planned.size()) {
             putOff.add(name);
+        } else {
+            putOff.remove(name);
         }
         return certain;
     }

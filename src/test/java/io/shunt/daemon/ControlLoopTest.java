@@ -156,6 +156,26 @@ class ControlLoopTest {
     }
 
     @Test
+    void changesThatArePutOff_areMeteredOnceTheyAreProgrammed() throws IOException {
+        service("web", 1);
+        slice("web", Instant.now());
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+        slice("web", Instant.now());
+        settle();
+        String programming = "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} ";
+        String delay = "shunt_change_delay_seconds_count ";
+        assertThat(scrape()).contains(programming + 0, delay + 0);
+
+        inbox.accept(new Change.Complete());
+        await().until(() -> programmed().containsKey("web"));
+        settle();
+
+        assertThat(scrape())
+                .contains(programming + 2, delay + 1, "kubeproxy_sync_proxy_rules_endpoint_changes_pending 0.0");
+    }
+
+    @Test
     void serviceOfTwoFamilies_isProgrammedInTheOneThatHasBackends_whileSomethingIsMissing() {
         ObjectName web = name("web");
         Service service = new Service(
