@@ -7,19 +7,16 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Occurrence;
 import io.shunt.cluster.Service;
 import io.shunt.net.Address;
-import io.shunt.net.IpFamily;
+import io.shunt.plan.LocalEndpoints;
 import io.shunt.plan.NodePortAddresses;
 import io.shunt.snapshot.HealthCheckPort;
 import io.shunt.snapshot.HealthChecks;
 import io.shunt.source.Source;
 import java.util.Collection;
-import java.util.EnumMap;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -60,7 +57,7 @@ final class HealthCheckNodePorts implements ControlLoop.Listener, HealthCheckSer
                         name.namespace(),
                         name.name(),
                         service.external().healthCheckNodePort(),
-                        localEndpoints(service, slices));
+                        LocalEndpoints.count(service, slices, nodeName));
         HealthCheckPort before = now == null ? ports.remove(name) : ports.put(name, now);
         if (now == null ? before != null : !now.equals(before)) {
             changed.run();
@@ -74,39 +71,6 @@ final class HealthCheckNodePorts implements ControlLoop.Listener, HealthCheckSer
             addresses = now;
             changed.run();
         }
-    }
-
-    /** Ready endpoints of this node by address, before any fallback (kube-proxy pkg/proxy/endpointschangetracker.go). */
-    private Map<IpFamily, Integer> localEndpoints(Service service, Collection<EndpointSlice> slices) {
-        Map<IpFamily, Integer> counts = new EnumMap<>(IpFamily.class);
-        for (Address clusterIp : service.clusterIps()) {
-            IpFamily family = clusterIp.family();
-            counts.put(family, (int) endpoints(slices, family)
-                    .filter(endpoint -> endpoint.ready() && nodeName.equals(endpoint.nodeName()))
-                    .map(EndpointSlice.Endpoint::address)
-                    .distinct()
-                    .count());
-        }
-        return counts;
-    }
-
-    private record Peer(EndpointSlice.Port port, Address address) {}
-
-    /** Those that a port leads to; where two slices name one, the later unless it terminates (endpointslicecache.go). */
-    private static Stream<EndpointSlice.Endpoint> endpoints(Collection<EndpointSlice> slices, IpFamily family) {
-        Map<Peer, EndpointSlice.Endpoint> endpoints = new HashMap<>();
-        for (EndpointSlice slice : slices) {
-            if (slice.family() == family) {
-                for (EndpointSlice.Port port : slice.ports()) {
-                    slice.endpoints()
-                            .forEach(endpoint -> endpoints.merge(
-                                    new Peer(port, endpoint.address()),
-                                    endpoint,
-                                    (first, later) -> later.terminating() ? first : later));
-                }
-            }
-        }
-        return endpoints.values().stream();
     }
 
     HealthChecks view() {

@@ -14,7 +14,6 @@ import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -27,8 +26,7 @@ public final class Planner {
     /**
      * The virtual services of {@code service}, one for each of its ports in each of the families of its cluster IPs.
      *
-     * @param slices the Service's slices of both families; where two of them name the same address and port, the later
-     *     one wins unless it is terminating (kube-proxy endpointslicecache.go)
+     * @param slices the Service's slices of both families, in the order of their names
      */
     public static List<PlannedService> plan(Service service, Collection<EndpointSlice> slices, Locality here) {
         List<PlannedService> planned =
@@ -42,7 +40,9 @@ public final class Planner {
                         new VirtualService(
                                 name.toString(),
                                 frontends(service, clusterIp, port, !ranges.isEmpty()),
-                                backends(candidates(port, clusterIp.family(), slices), here),
+                                backends(
+                                        Candidates.of(slices, clusterIp.family(), target -> leadsTo(port, target)),
+                                        here),
                                 ranges,
                                 service.affinitySeconds())));
             }
@@ -94,28 +94,8 @@ public final class Planner {
         return policy == TrafficPolicy.LOCAL ? Reach.LOCAL : Reach.CLUSTER;
     }
 
-    private record Peer(Address address, int port) {}
-
-    private static Map<Peer, EndpointSlice.Endpoint> candidates(
-            Service.Port port, IpFamily family, Collection<EndpointSlice> slices) {
-        Map<Peer, EndpointSlice.Endpoint> candidates = new LinkedHashMap<>();
-        for (EndpointSlice slice : slices) {
-            if (slice.family() != family) {
-                continue;
-            }
-            for (EndpointSlice.Port target : slice.ports()) {
-                if (!target.name().equals(port.name()) || target.protocol() != port.protocol()) {
-                    continue;
-                }
-                for (EndpointSlice.Endpoint endpoint : slice.endpoints()) {
-                    candidates.merge(
-                            new Peer(endpoint.address(), target.port()),
-                            endpoint,
-                            (first, later) -> later.terminating() ? first : later);
-                }
-            }
-        }
-        return candidates;
+    private static boolean leadsTo(Service.Port port, EndpointSlice.Port target) {
+        return target.name().equals(port.name()) && target.protocol() == port.protocol();
     }
 
     /**
@@ -123,7 +103,7 @@ public final class Planner {
      * serve while they terminate (KEP-1669). Hints choose among the ready ones of the whole cluster only. Whoever serves
      * without taking new connections keeps the conversations it has.
      */
-    private static List<Backend> backends(Map<Peer, EndpointSlice.Endpoint> candidates, Locality here) {
+    private static List<Backend> backends(Map<Candidates.Peer, EndpointSlice.Endpoint> candidates, Locality here) {
         Collection<EndpointSlice.Endpoint> endpoints = candidates.values();
         boolean anyReady = endpoints.stream().anyMatch(EndpointSlice.Endpoint::ready);
         boolean anyLocalReady = endpoints.stream().anyMatch(each -> each.ready() && isLocal(each, here));
@@ -134,7 +114,7 @@ public final class Planner {
             boolean cluster = anyReady ? endpoint.ready() && hint.names(endpoint, here) : lastResort;
             boolean local = isLocal(endpoint, here) && (anyLocalReady ? endpoint.ready() : lastResort);
             if (cluster || local || endpoint.serving()) {
-                backends.add(new Backend(peer.address(), peer.port(), Backend.State.of(cluster, local)));
+                backends.add(new Backend(peer.address(), peer.port().port(), Backend.State.of(cluster, local)));
             }
         });
         return backends;

@@ -38,6 +38,19 @@ class PlannerReferenceTest {
         }
     }
 
+    @ParameterizedTest(name = "seed {0}")
+    @ValueSource(longs = {1, 2, 3})
+    void localEndpoints_areWhatTheReferenceCounts(long seed) {
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+        for (int i = 0; i < CLUSTERS; i++) {
+            RandomCluster cluster = RandomCluster.of(random);
+            assertThat(LocalEndpoints.count(
+                            cluster.service(), cluster.slices(), cluster.here().node()))
+                    .as("seed %d, cluster %d: %s", seed, i, cluster)
+                    .isEqualTo(new Reference(cluster.service(), cluster.slices(), cluster.here()).localReady());
+        }
+    }
+
     private static boolean differs(RandomCluster cluster) {
         return !planned(cluster).equals(expected(cluster));
     }

@@ -101,6 +101,26 @@ public final class Reference {
         ways.put(clusterIp + portAndProtocol, new Way(internal, internal, conversations, Set.of(), seconds));
     }
 
+    /** How many addresses of ready endpoints are on this node, at any port of the slices (endpointschangetracker.go). */
+    public Map<IpFamily, Integer> localReady() {
+        Map<IpFamily, Integer> counts = new TreeMap<>();
+        for (Address clusterIp : service.clusterIps()) {
+            Set<Address> addresses = new HashSet<>();
+            for (EndpointSlice slice : slices) {
+                for (EndpointSlice.Port port : slice.ports()) {
+                    for (Endpoint endpoint : endpoints(clusterIp.family(), port.name(), port.protocol())
+                            .values()) {
+                        if (endpoint.ready() && nodeName.equals(endpoint.nodeName())) {
+                            addresses.add(endpoint.address());
+                        }
+                    }
+                }
+            }
+            counts.put(clusterIp.family(), addresses.size());
+        }
+        return counts;
+    }
+
     private Map<String, Endpoint> endpoints(IpFamily family, String portName, Protocol protocol) {
         Map<String, Endpoint> byAddressAndPort = new HashMap<>();
         for (EndpointSlice slice : slices) {
