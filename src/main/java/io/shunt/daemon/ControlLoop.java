@@ -68,7 +68,7 @@ final class ControlLoop implements Runnable {
     private final RecentErrors errors;
     private final String nodeName;
     private final NodePortAddresses nodePortAddresses;
-    private final OldGarbage garbage = new OldGarbage();
+    private final OldGarbage garbage = OldGarbage.ofThisProcess();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
     private final Failures failures = new Failures();
