@@ -23,7 +23,6 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
-import java.util.concurrent.Semaphore;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -43,18 +42,18 @@ final class HealthCheckListener implements AutoCloseable {
     private static final int MOST_REQUEST_BYTES = 16_384;
     private static final Duration CLOSES_WITHIN = Duration.ofSeconds(1);
     /** For all of a request, so that a client that sends a byte now and then is cut off as well. */
-    private static final long PATIENCE_NANOS = 10_000_000_000L;
+    private static final long PATIENCE_NANOS = 5_000_000_000L;
+    /** At one time: anyone who reaches the node may open them, and must not take all that the process may have. */
+    private static final int MOST_CONNECTIONS = 128;
 
     private final Set<Address> addresses;
-    private final Semaphore connections;
+    private final Connections connections = new Connections(MOST_CONNECTIONS);
     private final Function<IpFamily, Probes.@Nullable ServiceAnswer> answers;
     private final List<ServerSocketChannel> sockets = new ArrayList<>();
     private final List<Thread> acceptors = new ArrayList<>();
 
-    private HealthCheckListener(
-            Set<Address> addresses, Semaphore connections, Function<IpFamily, Probes.@Nullable ServiceAnswer> answers) {
+    private HealthCheckListener(Set<Address> addresses, Function<IpFamily, Probes.@Nullable ServiceAnswer> answers) {
         this.addresses = addresses;
-        this.connections = connections;
         this.answers = answers;
     }
 
@@ -62,17 +61,13 @@ final class HealthCheckListener implements AutoCloseable {
      * Listens at all of the addresses, or at none.
      *
      * @param addresses the unspecified address of a family stands for all of the host's
-     * @param connections one is taken for each connection; without one it is closed at once
      * @param answers what to tell clients of a family; null closes the connection
      * @throws IOException if one of the addresses cannot be had
      */
     static HealthCheckListener open(
-            Set<Address> addresses,
-            int port,
-            Semaphore connections,
-            Function<IpFamily, Probes.@Nullable ServiceAnswer> answers)
+            Set<Address> addresses, int port, Function<IpFamily, Probes.@Nullable ServiceAnswer> answers)
             throws IOException {
-        HealthCheckListener listener = new HealthCheckListener(addresses, connections, answers);
+        HealthCheckListener listener = new HealthCheckListener(addresses, answers);
         try {
             for (Address address : bound(addresses)) {
                 listener.listen(address, port);
@@ -110,7 +105,8 @@ final class HealthCheckListener implements AutoCloseable {
         while (socket.isOpen()) {
             try {
                 Socket client = socket.accept().socket();
-                if (isWanted(client) && connections.tryAcquire()) {
+                if (isWanted(client)) {
+                    connections.add(client);
                     Thread.ofVirtual().name("health-check-client").start(() -> serve(client));
                 } else {
                     client.close();
@@ -154,7 +150,7 @@ final class HealthCheckListener implements AutoCloseable {
         } catch (RuntimeException e) {
             log.warn("cannot answer {} at health check port {}", client.getInetAddress(), client.getLocalPort(), e);
         } finally {
-            connections.release();
+            connections.remove(client);
         }
     }
 

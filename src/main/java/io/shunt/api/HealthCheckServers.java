@@ -12,7 +12,6 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
@@ -30,8 +29,6 @@ public final class HealthCheckServers implements AutoCloseable {
 
     private static final long RETRY_NANOS = 1_000_000_000L;
     private static final Duration CLOSES_WITHIN = Duration.ofSeconds(1);
-    /** Connections at one time and port: anyone who reaches the node may open them, and must not silence other ports. */
-    private static final int MOST_CONNECTIONS = 128;
 
     /** Hears which ports cannot be listened at, each time when it is tried. */
     public interface Failures {
@@ -164,12 +161,7 @@ public final class HealthCheckServers implements AutoCloseable {
     private void listen(Place place, HealthCheckPort port) {
         try {
             listeners.put(
-                    place,
-                    HealthCheckListener.open(
-                            place.addresses,
-                            place.port,
-                            new Semaphore(MOST_CONNECTIONS),
-                            family -> answer(place, family)));
+                    place, HealthCheckListener.open(place.addresses, place.port, family -> answer(place, family)));
             heal(place);
         } catch (IOException | RuntimeException e) {
             failing.put(place, port);

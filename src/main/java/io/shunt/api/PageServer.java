@@ -24,14 +24,19 @@ final class PageServer implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(PageServer.class);
 
     private static final int BUFFER = 8192;
+    private static final int BACKLOG = 128;
     private static final int STOP_SECONDS = 1;
 
     static {
-        // The JDK's server reads these once. Without them a client that never finishes is kept for ever, any number
-        // of connections is taken, and Nagle's algorithm delays answers by 40 ms.
-        setDefault("sun.net.httpserver.maxReqTime", "10");
+        // The JDK's server reads these once. Without them a client that never finishes is kept for ever, one that never
+        // begins is looked for every 10 s only, any number of connections is taken, each may bring 380 KiB of headers,
+        // and Nagle's algorithm delays answers by 40 ms. Who finds all connections taken is turned away, the kubelet
+        // too: so there are many, and a request has to come soon.
+        setDefault("sun.net.httpserver.maxReqTime", "5");
         setDefault("sun.net.httpserver.maxRspTime", "60");
-        setDefault("jdk.httpserver.maxConnections", "256");
+        setDefault("sun.net.httpserver.clockTick", "1000");
+        setDefault("jdk.httpserver.maxConnections", "1024");
+        setDefault("sun.net.httpserver.maxReqHeaderSize", "16384");
         setDefault("sun.net.httpserver.nodelay", "true");
     }
 
@@ -67,7 +72,7 @@ final class PageServer implements AutoCloseable {
             throws IOException {
         HttpServer http;
         try {
-            http = HttpServer.create(address, 0);
+            http = HttpServer.create(address, BACKLOG);
         } catch (BindException e) {
             throw new IOException(explain(e, address, flag), e);
         }

@@ -305,14 +305,39 @@ class HealthCheckServersTest {
         awaitAnswer("127.0.0.1", port, "200 OK");
         List<Socket> silent = new ArrayList<>();
         try {
-            for (int i = 0; i < 50; i++) {
+            for (int i = 0; i < 300; i++) {
                 silent.add(new Socket(InetAddress.ofLiteral("127.0.0.1"), port));
             }
-            assertThat(ask("127.0.0.1", port)).contains("200 OK");
+            for (int probe = 0; probe < 3; probe++) {
+                assertThat(ask("127.0.0.1", port)).contains("200 OK");
+            }
         } finally {
             for (Socket socket : silent) {
                 socket.close();
             }
+        }
+    }
+
+    @Test
+    void clientsThatDoNotAskForLong_areCutOff() throws IOException {
+        int port = freePort();
+        serve(ANY, v4("web", port, 1));
+        awaitAnswer("127.0.0.1", port, "200 OK");
+        try (Socket silent = new Socket(InetAddress.ofLiteral("127.0.0.1"), port);
+                Socket dawdling = new Socket(InetAddress.ofLiteral("127.0.0.1"), port)) {
+            await().atMost(Duration.ofSeconds(9)).until(() -> isCutOff(dawdling));
+            silent.setSoTimeout(1_000);
+            assertThat(silent.getInputStream().read()).isEqualTo(-1);
+        }
+    }
+
+    /** Sends one more byte to see. */
+    private static boolean isCutOff(Socket client) {
+        try {
+            client.getOutputStream().write('x');
+            return false;
+        } catch (IOException e) {
+            return true;
         }
     }
 }

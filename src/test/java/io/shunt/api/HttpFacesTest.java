@@ -314,6 +314,24 @@ class HttpFacesTest {
     }
 
     @Test
+    void idleConnections_keepNoProbeFromItsAnswer() throws Exception {
+        InetSocketAddress server = faces.healthzAddress().orElseThrow();
+        List<Socket> idle = new ArrayList<>();
+        try {
+            for (int i = 0; i < 300; i++) {
+                Socket socket = new Socket(server.getAddress(), server.getPort());
+                socket.getOutputStream().write((i % 2 == 0 ? "" : "GET /li").getBytes(StandardCharsets.US_ASCII));
+                idle.add(socket);
+            }
+            assertThat(health("/livez").statusCode()).isEqualTo(200);
+        } finally {
+            for (Socket socket : idle) {
+                socket.close();
+            }
+        }
+    }
+
+    @Test
     void garbage_isRefused_andTheNextRequestIsServed() throws Exception {
         for (String garbage :
                 List.of("\0\1\2\3\r\n\r\n", "GET\r\n\r\n", "GET * HTTP/1.1\r\n\r\n", "GET http://[ HTTP/1.1\r\n\r\n")) {

@@ -7,10 +7,14 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -76,6 +80,32 @@ class HealthCheckNodePortTest {
                     assertThat(answer.headers().firstValue("X-Load-Balancing-Endpoint-Weight"))
                             .contains(Integer.toString(endpoints));
                 });
+    }
+
+    @Test
+    void idleConnections_keepNoProbeFromItsAnswer_andEndSoon() throws IOException {
+        int port;
+        try (ServerSocket free = new ServerSocket(0)) {
+            port = free.getLocalPort();
+        }
+        write(port, "node-1");
+        DaemonProcess daemon = site.start().awaitReady();
+        awaitAnswer(port, 200, 1);
+        Socket first = null;
+        for (URI page : List.of(daemon.health("/livez").uri(), URI.create("http://127.0.0.1:" + port + "/"))) {
+            for (int i = 0; i < 300; i++) {
+                Socket idle = site.add(new Socket(page.getHost(), page.getPort()));
+                first = first == null ? idle : first;
+            }
+            HttpRequest probe =
+                    HttpRequest.newBuilder(page).timeout(Duration.ofSeconds(1)).build();
+            assertThat(balancer.sendAsync(probe, HttpResponse.BodyHandlers.ofString())
+                            .join()
+                            .statusCode())
+                    .isEqualTo(200);
+        }
+        Objects.requireNonNull(first).setSoTimeout(8_000);
+        assertThat(first.getInputStream().read()).isEqualTo(-1);
     }
 
     @Test
