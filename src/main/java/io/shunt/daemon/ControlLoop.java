@@ -362,7 +362,9 @@ final class ControlLoop implements Runnable {
                 obsolete.stream().map(ServicePortName::toString).collect(Collectors.toSet()));
         publish(planned, outcomes);
         obsolete.forEach(programmed::remove);
-        remember(name, after);
+        // What fails may still be served by what is obsolete, which is to be named until it is gone.
+        boolean failed = outcomes.stream().anyMatch(outcome -> outcome.failure() != null);
+        remember(name, failed ? either : after);
         return outcomes;
     }
 

@@ -9,6 +9,7 @@ import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -116,33 +117,55 @@ public final class Datapath {
     /**
      * Programs virtual services that change together, each in place of what was programmed under its name, and takes
      * out those that are not wanted any more. A frontend that goes over from one of them to another is never missing in
-     * between. One that fails does not keep the others back.
+     * between: if who is to have it fails, who has it keeps it. One that fails does not keep the others back.
      *
-     * @param obsolete names of virtual services to take out; those that do not exist are ignored
+     * @param obsolete names of virtual services to take out; those that do not exist are ignored. While one of the group
+     *     fails they have to be named again, as they may still serve in its place
      * @return what became of each of {@code group}, in its order
      */
     public List<Outcome> put(List<VirtualService> group, Set<String> obsolete) {
-        Set<String> family = new HashSet<>(obsolete);
-        group.forEach(service -> family.add(service.name()));
+        Family family = new Family(group, obsolete);
         List<Outcome> outcomes = new ArrayList<>(group.size());
+        Set<Frontend> awaited = new HashSet<>(0);
         for (VirtualService wanted : group) {
-            outcomes.add(attempt(wanted, () -> add(wanted, family)));
+            Outcome outcome = attempt(wanted, () -> add(wanted, family));
+            outcomes.add(outcome);
+            if (outcome.failure() != null) {
+                awaited.addAll(wanted.frontends().keySet());
+            }
         }
         for (int i = 0; i < group.size(); i++) {
             RuntimeException failure = outcomes.get(i).failure();
             if (failure == null || failure instanceof FrontendTakenException) {
                 VirtualService wanted = group.get(i);
-                Outcome removed = attempt(wanted, () -> removeUnwanted(wanted));
+                Outcome removed = attempt(wanted, () -> removeUnwanted(wanted, awaited));
                 if (removed.failure() != null) {
                     outcomes.set(i, removed);
                 }
             }
         }
         for (String name : obsolete) {
-            remove(name);
+            remove(name, awaited);
         }
         publishUse();
         return outcomes;
+    }
+
+    /** Virtual services that change together: their frontends go from one to the other. */
+    private record Family(List<VirtualService> group, Set<String> obsolete) {
+        boolean has(String name) {
+            return obsolete.contains(name)
+                    || group.stream().anyMatch(service -> service.name().equals(name));
+        }
+
+        /** Whether an obsolete one's frontends are wanted by this one and by no other. */
+        boolean goesOver(Entry entry, VirtualService to) {
+            return obsolete.contains(entry.name)
+                    && group.stream()
+                            .filter(service -> service != to)
+                            .allMatch(service ->
+                                    Collections.disjoint(service.frontends().keySet(), entry.frontends.keySet()));
+        }
     }
 
     private Outcome attempt(VirtualService wanted, Runnable writes) {
@@ -158,11 +181,11 @@ public final class Datapath {
     }
 
     /** Adds all that nobody else has. */
-    private void add(VirtualService wanted, Set<String> family) {
+    private void add(VirtualService wanted, Family family) {
         Map<Frontend, String> taken = taken(wanted, family);
         Entry entry = entries.get(wanted.name());
         if (entry == null) {
-            entry = claim(wanted);
+            entry = claim(wanted, family);
         }
         if (entry == null) {
             if (!taken.isEmpty() && taken.size() == wanted.frontends().size()) {
@@ -194,13 +217,13 @@ public final class Datapath {
     }
 
     /** The frontends that others have and keep, and who has each. */
-    private Map<Frontend, String> taken(VirtualService wanted, Set<String> family) {
+    private Map<Frontend, String> taken(VirtualService wanted, Family family) {
         Map<Frontend, String> taken = new HashMap<>(0);
         for (Frontend frontend : wanted.frontends().keySet()) {
             Entry owner = owners.get(frontend);
             if (owner != null
                     && !owner.name.equals(wanted.name())
-                    && !family.contains(owner.name)
+                    && !family.has(owner.name)
                     && !adopted.contains(owner)) {
                 taken.put(frontend, owner.name);
             }
@@ -410,12 +433,18 @@ public final class Datapath {
         });
     }
 
-    private void removeUnwanted(VirtualService wanted) {
+    private void removeUnwanted(VirtualService wanted, Set<Frontend> awaited) {
         Entry entry = entries.get(wanted.name());
         if (entry == null) {
             return;
         }
-        removeFrontends(entry, wanted.frontends().keySet());
+        Set<Frontend> kept = new HashSet<>(awaited);
+        kept.addAll(wanted.frontends().keySet());
+        removeFrontends(entry, kept);
+        if (!wanted.frontends().keySet().containsAll(entry.frontends.keySet())) {
+            // One that another is to have may need the old ranges.
+            return;
+        }
         entry.wantedRanges = Set.copyOf(wanted.sourceRanges());
         if (entry.ranges.size() == entry.wantedRanges.size()) {
             return;
@@ -453,9 +482,14 @@ public final class Datapath {
         }
     }
 
-    private void remove(String name) {
+    /** Takes it out, but for what another is to have and does not yet. */
+    private void remove(String name, Set<Frontend> awaited) {
         Entry entry = entries.get(name);
-        if (entry != null) {
+        if (entry == null) {
+            return;
+        }
+        removeFrontends(entry, awaited);
+        if (entry.frontends.isEmpty()) {
             remove(entry);
             entries.remove(name);
         }
@@ -636,19 +670,23 @@ public final class Datapath {
     }
 
     /**
-     * Takes over what an earlier process left of this virtual service: of all whose frontends it wants all, what has the
-     * most. What has others too may be another's, whose frontends must go on leading to its own backends until it is put.
+     * Takes over what this virtual service was under another name, or what an earlier process left of it: of those of
+     * which no other may want a frontend, what has the most. An earlier process's may be another's if it has any that this
+     * does not want, and those must go on leading to its own backends until it is put.
      */
-    private @Nullable Entry claim(VirtualService wanted) {
+    private @Nullable Entry claim(VirtualService wanted, Family family) {
         Set<Frontend> frontends = wanted.frontends().keySet();
         Entry best = frontends.stream()
                 .map(owners::get)
-                .filter(entry ->
-                        entry != null && adopted.contains(entry) && frontends.containsAll(entry.frontends.keySet()))
+                .filter(entry -> entry != null
+                        && (adopted.contains(entry)
+                                ? frontends.containsAll(entry.frontends.keySet())
+                                : family.goesOver(entry, wanted)))
                 .max(Comparator.comparingInt(entry -> entry.frontends.size()))
                 .orElse(null);
         if (best != null) {
             adopted.remove(best);
+            entries.remove(best.name, best);
             best.name = wanted.name();
             entries.put(wanted.name(), best);
         }

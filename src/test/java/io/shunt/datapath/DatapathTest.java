@@ -13,9 +13,11 @@ import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.random.RandomGenerator;
@@ -479,6 +481,130 @@ class DatapathTest {
 
         assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
         assertThat(datapath.services()).isEqualTo(1);
+    }
+
+    @Test
+    void renamed_inFullMaps_keepsItsPlaceInThem() {
+        int id = put(service("a:http", 1, IntStream.range(0, 200).boxed().toArray(Integer[]::new)));
+        IntStream.rangeClosed(2, 63).forEach(n -> put(service("s" + n, n, 1)));
+        maps.beforeWrite = () -> {
+            throw new AssertionError("a write without a change");
+        };
+
+        List<Datapath.Outcome> outcomes = datapath.put(
+                List.of(service("a:web", 1, IntStream.range(0, 200).boxed().toArray(Integer[]::new))),
+                Set.of("a:http"));
+
+        assertThat(outcomes).containsExactly(new Datapath.Outcome(id, null));
+        assertThat(datapath.services()).isEqualTo(63);
+    }
+
+    @Test
+    void renamed_andWithMoreBackendsThanFit_keepsItsOldOnes() {
+        put(service("a:http", 1, 1));
+        Integer[] many = IntStream.range(0, 250).boxed().toArray(Integer[]::new);
+        put(service("c", 3, many));
+
+        assertThat(failures(datapath.put(List.of(service("a:web", 1, many)), Set.of("a:http"))))
+                .singleElement()
+                .isInstanceOf(TableFullException.class);
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+
+        datapath.put(List.of(service("a:web", 1, 2)), Set.of("a:http"));
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
+        assertThat(datapath.services()).isEqualTo(2);
+        assertThat(maps.liveBackends()).isEqualTo(251);
+    }
+
+    @Test
+    void splitInTwoOfWhichOneFails_theOldOneKeepsWhatThatIsToHave_untilItHasIt() {
+        put(new VirtualService("a", List.of(frontend(1), frontend(2), frontend(3)), List.of(backend(1))));
+        List<VirtualService> parts = List.of(service("b", 1, 2), service("c", 2, 3));
+        int[] calls = {0};
+        maps.beforeCall = () -> {
+            if (calls[0]++ == 0) {
+                throw new IllegalStateException("injected");
+            }
+        };
+
+        assertThat(failures(datapath.put(parts, Set.of("a")))).hasSize(1);
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1));
+        assertThat(maps.choices(frontend(2))).containsExactly(backend(3));
+        assertThat(maps.frontends).doesNotContainKey(frontend(3));
+
+        assertThat(failures(datapath.put(parts, Set.of("a")))).isEmpty();
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
+        assertThat(datapath.services()).isEqualTo(2);
+        assertThat(maps.liveBackends()).isEqualTo(2);
+    }
+
+    private static List<RuntimeException> failures(List<Datapath.Outcome> outcomes) {
+        return outcomes.stream()
+                .map(Datapath.Outcome::failure)
+                .filter(Objects::nonNull)
+                .toList();
+    }
+
+    /** Ports get other names and numbers at will, and any call may fail. */
+    @ParameterizedTest(name = "seed {0}")
+    @ValueSource(longs = {41, 42, 43, 44})
+    void frontendWantedBeforeAndAfter_isNeverMissing_whateverFails(long seed) {
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+        Set<String> known = new HashSet<>();
+        Set<Frontend> served = new HashSet<>();
+        for (int round = 0; round < 2_000; round++) {
+            List<VirtualService> group = split(random);
+            Set<Frontend> wanted = new HashSet<>();
+            group.forEach(service -> wanted.addAll(service.frontends().keySet()));
+            served.retainAll(wanted);
+            int[] left = {random.nextInt(8)};
+            maps.beforeCall = () -> {
+                if (left[0]-- == 0) {
+                    throw new IllegalStateException("injected");
+                }
+            };
+            maps.beforeWrite = () -> assertThat(maps.frontends.keySet()).containsAll(served);
+            known.removeIf(
+                    name -> group.stream().anyMatch(service -> service.name().equals(name)));
+            boolean done;
+            try {
+                done = failures(datapath.put(group, known)).isEmpty();
+            } catch (IllegalStateException e) {
+                assertThat(e).hasMessage("injected");
+                done = false;
+            }
+            maps.beforeWrite.run();
+            maps.beforeCall = () -> {};
+            if (done) {
+                known.clear();
+                assertThat(maps.frontends.keySet()).isEqualTo(wanted);
+                assertThat(datapath.services()).isEqualTo(group.size());
+                group.forEach(service -> service.frontends()
+                        .keySet()
+                        .forEach(frontend -> assertThat(maps.choices(frontend)).isEqualTo(service.backends())));
+            }
+            group.forEach(service -> known.add(service.name()));
+            served.addAll(maps.frontends.keySet());
+            endGracePeriod();
+        }
+    }
+
+    private static List<VirtualService> split(RandomGenerator random) {
+        Map<String, List<Frontend>> frontends = new TreeMap<>();
+        for (int n = 1; n <= 4; n++) {
+            if (random.nextInt(4) > 0) {
+                frontends
+                        .computeIfAbsent(List.of("a", "b", "c").get(random.nextInt(3)), name -> new ArrayList<>())
+                        .add(frontend(n));
+            }
+        }
+        return frontends.entrySet().stream()
+                .map(each -> new VirtualService(each.getKey(), each.getValue(), List.of(backend(random.nextInt(5)))))
+                .toList();
     }
 
     @Test
