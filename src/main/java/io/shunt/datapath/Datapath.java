@@ -262,6 +262,7 @@ public final class Datapath {
                     }
                 }
             }
+            touchSets(entry);
             runsAfter = writeRuns(entry, wanted, ids);
         } catch (RuntimeException e) {
             fresh.forEach(id -> freeUnseen(id, e));
@@ -285,6 +286,13 @@ public final class Datapath {
         gone.forEach(maps::markBackendGone);
         free(without(runsBefore, runsAfter), gone);
         publishUse();
+    }
+
+    /** The first touch of those that an earlier process left may fail; after it a store cannot. */
+    private void touchSets(Entry entry) {
+        for (Reach reach : REACHES) {
+            maps.set(entry.serviceId, reach);
+        }
     }
 
     /**
@@ -497,6 +505,7 @@ public final class Datapath {
 
     /** A program that has just found one of the frontends still gets a backend. */
     private void remove(Entry entry) {
+        touchSets(entry);
         removeFrontends(entry, Set.of());
         grace.after(() -> {
             for (Reach reach : REACHES) {

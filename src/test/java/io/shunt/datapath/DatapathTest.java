@@ -716,6 +716,54 @@ class DatapathTest {
         assertThat(maps.liveBackends()).isEqualTo(3);
     }
 
+    /** Fails once, as mmap() may when a set's window is touched for the first time. */
+    private void failToMapSetsOnce() {
+        maps.beforeSet = () -> {
+            maps.beforeSet = () -> {};
+            throw new IllegalStateException("injected");
+        };
+    }
+
+    @Test
+    void adopt_itsSetCannotBeMapped_putLeavesItAsItWas_andHealsWhenItCan() {
+        put(new VirtualService(
+                "a", List.of(frontend(1)), List.of(backend(1), backend(2, Backend.State.BOTH), backend(3))));
+        datapath = new Datapath(maps, waiting::add);
+        List<Backend> before = maps.choices(frontend(1));
+        VirtualService now = new VirtualService(
+                "a",
+                List.of(frontend(1)),
+                List.of(backend(2), backend(4, Backend.State.BOTH), backend(3, Backend.State.DRAINING)));
+        failToMapSetsOnce();
+
+        assertThatThrownBy(() -> put(now)).hasMessage("injected");
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).isEqualTo(before);
+        assertThat(maps.liveBackends()).isEqualTo(3);
+
+        put(now);
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1), Reach.CLUSTER)).isEqualTo(choices(now, Reach.CLUSTER));
+        assertThat(maps.choices(frontend(1), Reach.LOCAL)).isEqualTo(choices(now, Reach.LOCAL));
+        assertThat(maps.liveBackends()).isEqualTo(3);
+        assertThat(datapath.entries("backends")).isEqualTo(3);
+        assertThat(datapath.entries("slots")).isEqualTo(slots(now));
+    }
+
+    @Test
+    void adopt_itsSetCannotBeMapped_removeUnclaimedTakesItOutWhenItCan() {
+        put(service("a", 1, 1, 2));
+        datapath = new Datapath(maps, waiting::add);
+        failToMapSetsOnce();
+
+        assertThatThrownBy(() -> datapath.removeUnclaimed()).hasMessage("injected");
+        assertThat(maps.choices(frontend(1))).hasSize(2);
+
+        datapath.removeUnclaimed();
+        endGracePeriod();
+        assertNothingLeft();
+    }
+
     /** A program that has read a set word and not yet what it points at. */
     private record Reader(Run run, List<Backend> expected) {}
 

@@ -40,6 +40,9 @@ final class MemoryMaps implements TableMaps {
     /** Runs before every write that is a system call, and may throw as one. */
     Runnable beforeCall = () -> {};
 
+    /** Runs before a set is touched, and may throw as the first touch of its window. */
+    Runnable beforeSet = () -> {};
+
     MemoryMaps(int services, int slots, int backends, int maxFrontends) {
         this.sets = new Run[services][];
         java.util.Arrays.setAll(sets, i -> new Run[] {Run.EMPTY, Run.EMPTY});
@@ -172,12 +175,14 @@ final class MemoryMaps implements TableMaps {
 
     @Override
     public void putSet(int serviceId, Reach reach, Run run) {
+        beforeSet.run();
         beforeWrite.run();
         sets[serviceId][reach.ordinal()] = run;
     }
 
     @Override
     public Run set(int serviceId, Reach reach) {
+        beforeSet.run();
         return sets[serviceId][reach.ordinal()];
     }
 
