@@ -38,19 +38,17 @@ public final class AddressNotices implements AutoCloseable {
     /** Starts to listen. The caller closes it. */
     public AddressNotices() {
         try {
-            int fd = (int) Socket.CALL.invokeExact(
-                    errno, (int) AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | Syscalls.O_CLOEXEC, NETLINK_ROUTE);
-            Syscalls.check(fd, "socket", "NETLINK_ROUTE", errno);
-            socket = new Fd(fd, "NETLINK_ROUTE");
+            socket = Syscalls.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE, "NETLINK_ROUTE");
             MemorySegment address = arena.allocate(SockaddrNl.LAYOUT);
             address.set(JAVA_SHORT, SockaddrNl.FAMILY, AF_NETLINK);
             address.set(JAVA_INT, SockaddrNl.GROUPS, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
-            int bound = (int) Bind.CALL.invokeExact(errno, fd, address, (int) SockaddrNl.LAYOUT.byteSize());
+            int bound =
+                    (int) Bind.CALL.invokeExact(errno, socket.number(), address, (int) SockaddrNl.LAYOUT.byteSize());
             if (bound < 0) {
                 socket.close();
             }
             Syscalls.check(bound, "bind", socket, errno);
-            pollFd.set(JAVA_INT, PollFd.FD, fd);
+            pollFd.set(JAVA_INT, PollFd.FD, socket.number());
             pollFd.set(JAVA_SHORT, PollFd.EVENTS, POLLIN);
         } catch (Throwable t) {
             arena.close();
@@ -103,11 +101,6 @@ public final class AddressNotices implements AutoCloseable {
                 .withName("pollfd");
         static final long FD = LAYOUT.byteOffset(PathElement.groupElement("fd"));
         static final long EVENTS = LAYOUT.byteOffset(PathElement.groupElement("events"));
-    }
-
-    private static final class Socket {
-        static final MethodHandle CALL =
-                Native.libc("socket", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
     }
 
     private static final class Bind {

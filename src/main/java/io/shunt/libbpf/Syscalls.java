@@ -29,7 +29,7 @@ public final class Syscalls {
     static final int CLONE_NEWNET = 0x40000000;
 
     private static final int AF_UNIX = 1;
-    private static final int SOCK_DGRAM_CLOEXEC = 2 | O_CLOEXEC;
+    private static final int SOCK_DGRAM = 2;
     private static final int SOL_SOCKET = 1;
     private static final int SO_NETNS_COOKIE = 71;
 
@@ -121,20 +121,34 @@ public final class Syscalls {
         }
     }
 
-    /** The number by which eBPF programs know this process's network namespace; no other ever has it. Needs Linux 5.14. */
-    public static long networkNamespaceCookie() {
+    /**
+     * Makes a socket that ends with exec. The descriptor is the caller's.
+     *
+     * @param type with the flags that it is to have besides
+     * @param name for messages
+     */
+    static Fd socket(int family, int type, int protocol, String name) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = Native.errnoState(arena);
-            int number = (int) Cookie.SOCKET.invokeExact(errno, AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
-            check(number, "socket", "AF_UNIX", errno);
-            try (Fd socket = new Fd(number, "socket")) {
-                MemorySegment cookie = arena.allocate(JAVA_LONG);
-                MemorySegment size = arena.allocateFrom(JAVA_INT, Long.BYTES);
-                int result = (int) Cookie.GETSOCKOPT.invokeExact(
-                        errno, socket.number(), SOL_SOCKET, SO_NETNS_COOKIE, cookie, size);
-                check(result, "getsockopt", "SO_NETNS_COOKIE", errno);
-                return cookie.get(JAVA_LONG, 0);
-            }
+            int fd = (int) Socket.CALL.invokeExact(errno, family, type | O_CLOEXEC, protocol);
+            check(fd, "socket", name, errno);
+            return new Fd(fd, name);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+    }
+
+    /** The number by which eBPF programs know this process's network namespace; no other ever has it. Needs Linux 5.14. */
+    public static long networkNamespaceCookie() {
+        try (Arena arena = Arena.ofConfined();
+                Fd socket = socket(AF_UNIX, SOCK_DGRAM, 0, "AF_UNIX")) {
+            MemorySegment errno = Native.errnoState(arena);
+            MemorySegment cookie = arena.allocate(JAVA_LONG);
+            MemorySegment size = arena.allocateFrom(JAVA_INT, Long.BYTES);
+            int result = (int)
+                    Getsockopt.CALL.invokeExact(errno, socket.number(), SOL_SOCKET, SO_NETNS_COOKIE, cookie, size);
+            check(result, "getsockopt", "SO_NETNS_COOKIE", errno);
+            return cookie.get(JAVA_LONG, 0);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }
@@ -169,10 +183,13 @@ public final class Syscalls {
                 Native.libc("read", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG), Native.ERRNO);
     }
 
-    private static final class Cookie {
-        static final MethodHandle SOCKET =
+    private static final class Socket {
+        static final MethodHandle CALL =
                 Native.libc("socket", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), Native.ERRNO);
-        static final MethodHandle GETSOCKOPT = Native.libc(
+    }
+
+    private static final class Getsockopt {
+        static final MethodHandle CALL = Native.libc(
                 "getsockopt",
                 FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS),
                 Native.ERRNO);
