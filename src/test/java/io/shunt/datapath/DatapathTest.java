@@ -716,6 +716,26 @@ class DatapathTest {
         assertThat(maps.liveBackends()).isEqualTo(3);
     }
 
+    /** What {@link MapSizes} reckons with: half of all backends are on this node, and everything changes at once. */
+    @Test
+    void fullTable_everyServiceChangesWithinOneGracePeriod_findsRoom() {
+        int services = 40;
+        int each = 10;
+        Map<String, Integer> sizes = new MapSizes(services, services * each).entries();
+        MemoryMaps full =
+                new MemoryMaps(services + 1, sizes.get("slots"), sizes.get("backends"), sizes.get("frontends"));
+        datapath = new Datapath(full, waiting::add);
+        List<Backend> backends = IntStream.range(0, each)
+                .mapToObj(n -> backend(n, n % 2 == 0 ? Backend.State.BOTH : Backend.State.CLUSTER))
+                .toList();
+        for (List<Backend> order : List.of(backends, backends.reversed())) {
+            for (int n = 1; n <= services; n++) {
+                put(new VirtualService("s" + n, List.of(frontend(n)), order));
+            }
+        }
+        assertThat(full.choices(frontend(services))).isEqualTo(backends.reversed());
+    }
+
     /** Fails once, as mmap() may when a set's window is touched for the first time. */
     private void failToMapSetsOnce() {
         maps.beforeSet = () -> {

@@ -126,7 +126,7 @@ class InstallationTest {
                             "node_addresses 0/4096",
                             "source_ranges 0/400",
                             "sets 2/202",
-                            "slots 3/2000",
+                            "slots 3/3000",
                             "backends 3/1001")
                     .anyMatch(map -> map.startsWith("tcp_origins -1/"));
             assertThat(use)
