@@ -184,7 +184,8 @@ static __always_inline bool still_serves(const struct origin *origin, __u32 serv
 	__u32 id = origin->backend_id;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &id);
 
-	return backend && *(volatile __u8 *)&backend->state && backend->generation == origin->generation &&
+	return backend && *(volatile __u8 *)&backend->state & BACKEND_SERVES &&
+	       backend->generation == origin->generation &&
 	       backend->service_id == service_id;
 }
 

@@ -162,6 +162,17 @@ static __always_inline bool is_back(const struct origin *origin, __u8 protocol)
 	return search.found;
 }
 
+/*
+ * Does it keep the conversations it has? Who talks UDP to one that does not serve now had better talk to another; a TCP
+ * connection tells for itself, and may well go on when it serves again.
+ */
+static __always_inline bool keeps(const struct backend *backend, __u8 protocol)
+{
+	__u8 state = *(volatile __u8 *)&backend->state;
+
+	return protocol == IPPROTO_UDP ? state & BACKEND_SERVES : state;
+}
+
 /* A global function, so that the verifier walks it once. */
 __noinline bool is_stale(const struct origin *origin, __u8 protocol)
 {
@@ -172,7 +183,7 @@ __noinline bool is_stale(const struct origin *origin, __u8 protocol)
 		return false;
 	id = origin->backend_id;
 	backend = bpf_map_lookup_elem(&backends, &id);
-	if (backend && *(volatile __u8 *)&backend->state && backend->generation == origin->generation)
+	if (backend && keeps(backend, protocol) && backend->generation == origin->generation)
 		return false;
 	return !is_back(origin, protocol);
 }

@@ -82,11 +82,12 @@ struct backend {
 	__u32 pad2;
 };
 
-/* backend.state: what is it good for? 0: nothing, whoever remembers it must choose anew. */
+/* backend.state: what is it good for? 0: nothing, it is gone, and whoever remembers it must choose anew. */
 enum backend_state {
 	BACKEND_SERVES = 1,     /* the conversations it has */
 	BACKEND_IN_CLUSTER = 2, /* new connections that may go anywhere */
 	BACKEND_IN_LOCAL = 4,   /* new connections that have to stay on this node */
+	BACKEND_UNREADY = 8,    /* alone: nothing now, but it is still there, and its TCP connections are its own affair */
 };
 
 /* What has the service seen since it was made? */

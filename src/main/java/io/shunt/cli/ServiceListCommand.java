@@ -95,7 +95,9 @@ final class ServiceListCommand implements Callable<Integer> {
                     service.name(),
                     port(service),
                     service.frontends().stream().map(FrontendView::address).collect(Collectors.joining(",")),
-                    service.backends().size(),
+                    service.backends().stream()
+                            .filter(backend -> !backend.state().equals("unready"))
+                            .count(),
                     service.connections());
         }
         table.print(out);

@@ -377,7 +377,8 @@ final class ControlLoop implements Runnable {
         }
         List<PlannedService> certain = planned.stream()
                 .filter(each -> before.contains(each.name())
-                        || !each.service().backends().isEmpty())
+                        || each.service().backends().stream()
+                                .anyMatch(backend -> backend.state().serves()))
                 .toList();
         if (certain.size() < planned.size()) {
             putOff.add(name);

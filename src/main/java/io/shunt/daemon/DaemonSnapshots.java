@@ -74,9 +74,10 @@ final class DaemonSnapshots implements Snapshots {
         SourceStatus from = source.status();
         List<Installation.AttachedProgram> programs = installation.programs();
         Collection<Programmed> programmed = loop.programmed();
-        int backends = programmed.stream()
-                .mapToInt(p -> p.planned().service().backends().size())
-                .sum();
+        int backends = (int) programmed.stream()
+                .flatMap(p -> p.planned().service().backends().stream())
+                .filter(backend -> backend.state().serves())
+                .count();
         List<Programmed> failed =
                 programmed.stream().filter(p -> !p.error().isEmpty()).toList();
         List<String> complaints = complaints(from, programs, failed);

@@ -70,7 +70,7 @@ public final class Datapath {
         adopt();
     }
 
-    /** Sets who is told when backends are gone and no program can choose them any more. */
+    /** Sets who is told when backends are gone or do not serve, and no program can choose them any more. */
     public void whenBackendsAreGone(Runnable listener) {
         whenBackendsAreGone = listener;
     }
@@ -244,6 +244,7 @@ public final class Datapath {
         int[] ids = new int[wanted.size()];
         List<Integer> fresh = new ArrayList<>();
         List<Integer> changedState = new ArrayList<>();
+        List<Integer> unready = new ArrayList<>();
         Run[] runsAfter;
         try {
             for (int i = 0; i < ids.length; i++) {
@@ -258,7 +259,7 @@ public final class Datapath {
                 } else {
                     ids[i] = entry.backendIds[place];
                     if (entry.backends.get(place).state() != backend.state()) {
-                        changedState.add(i);
+                        (backend.state().serves() ? changedState : unready).add(i);
                     }
                 }
             }
@@ -283,8 +284,9 @@ public final class Datapath {
         entry.runs = runsAfter;
         entry.backends = wanted;
         entry.backendIds = ids;
+        unready.forEach(i -> maps.putBackendState(ids[i], wanted.get(i).state()));
         gone.forEach(maps::markBackendGone);
-        free(without(runsBefore, runsAfter), gone);
+        free(without(runsBefore, runsAfter), gone, !unready.isEmpty());
         publishUse();
     }
 
@@ -540,15 +542,15 @@ public final class Datapath {
         }
     }
 
-    private void free(Set<Run> old, List<Integer> backends) {
-        if (old.isEmpty() && backends.isEmpty()) {
+    private void free(Set<Run> old, List<Integer> backends, boolean someAreUnready) {
+        if (old.isEmpty() && backends.isEmpty() && !someAreUnready) {
             return;
         }
         grace.after(() -> {
             old.forEach(run -> runs.release(run.base(), run.count()));
             backends.forEach(backendIds::release);
             freed();
-            if (!backends.isEmpty()) {
+            if (!backends.isEmpty() || someAreUnready) {
                 whenBackendsAreGone.run();
             }
         });

@@ -53,6 +53,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final byte SERVES = 1;
     private static final byte IN_CLUSTER = 2;
     private static final byte IN_LOCAL = 4;
+    private static final byte UNREADY = 8;
 
     /** enum frontend_access of types.h. */
     private static final byte INSIDE_LOCAL = 1;
@@ -379,8 +380,15 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putBackendState(int id, Backend.State state) {
-        storeState(id, (byte)
-                (SERVES | (state.takes(Reach.CLUSTER) ? IN_CLUSTER : 0) | (state.takes(Reach.LOCAL) ? IN_LOCAL : 0)));
+        storeState(id, bits(state));
+    }
+
+    private static byte bits(Backend.State state) {
+        return state.serves()
+                ? (byte) (SERVES
+                        | (state.takes(Reach.CLUSTER) ? IN_CLUSTER : 0)
+                        | (state.takes(Reach.LOCAL) ? IN_LOCAL : 0))
+                : UNREADY;
     }
 
     @Override
@@ -413,7 +421,9 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     }
 
     static Backend.State state(byte bits) {
-        return Backend.State.of((bits & IN_CLUSTER) != 0, (bits & IN_LOCAL) != 0);
+        return (bits & SERVES) == 0
+                ? Backend.State.UNREADY
+                : Backend.State.of((bits & IN_CLUSTER) != 0, (bits & IN_LOCAL) != 0);
     }
 
     @Override

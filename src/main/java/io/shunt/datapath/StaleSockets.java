@@ -94,7 +94,7 @@ public final class StaleSockets implements AutoCloseable {
         return new StaleSockets(null, namespaces, "off: " + reason);
     }
 
-    /** A backend was marked gone, and the programs that might have chosen it have ended. Never waits. */
+    /** A backend is gone or does not serve, and the programs that might have chosen it have ended. Never waits. */
     public void request() {
         // Who waits will look at all that is gone by then, and when it is off nobody does.
         if (requests.availablePermits() == 0) {

@@ -101,7 +101,7 @@ public final class Planner {
     /**
      * Who takes new connections, for each reach on its own: its ready endpoints; where there is none, those that still
      * serve while they terminate (KEP-1669). Hints choose among the ready ones of the whole cluster only. Whoever serves
-     * without taking new connections keeps the conversations it has.
+     * without taking new connections keeps the conversations it has; and who does not serve, but is listed, is still there.
      */
     private static List<Backend> backends(Map<Candidates.Peer, EndpointSlice.Endpoint> candidates, Locality here) {
         Collection<EndpointSlice.Endpoint> endpoints = candidates.values();
@@ -113,9 +113,11 @@ public final class Planner {
             boolean lastResort = endpoint.serving() && endpoint.terminating();
             boolean cluster = anyReady ? endpoint.ready() && hint.names(endpoint, here) : lastResort;
             boolean local = isLocal(endpoint, here) && (anyLocalReady ? endpoint.ready() : lastResort);
-            if (cluster || local || endpoint.serving()) {
-                backends.add(new Backend(peer.address(), peer.port().port(), Backend.State.of(cluster, local)));
-            }
+            boolean serves = cluster || local || endpoint.serving();
+            backends.add(new Backend(
+                    peer.address(),
+                    peer.port().port(),
+                    serves ? Backend.State.of(cluster, local) : Backend.State.UNREADY));
         });
         return backends;
     }

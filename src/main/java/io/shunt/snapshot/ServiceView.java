@@ -35,7 +35,7 @@ public record ServiceView(
 
     /**
      * @param address {@code address:port}
-     * @param state draining, or who may be sent there: cluster, local (those who have to stay on this node) or both
+     * @param state unready, draining, or who may be sent there: cluster, local (those who have to stay on this node) or both
      */
     public record BackendView(String address, String state) {}
 }

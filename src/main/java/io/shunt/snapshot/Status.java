@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param complaints what is wrong now, one line each; empty if all is well
  * @param services virtual services that are programmed
  * @param failedServices virtual services that could not be programmed as they should be
- * @param backends backends of the programmed services
+ * @param backends those of the programmed services that serve
  * @param socketErrors what the socket programs could not do, and how often
  * @param staleSockets how sockets fare that are connected to a backend that has left
  * @param errors the last errors, newest first, also those that have healed

@@ -11,6 +11,8 @@ import io.shunt.net.Address;
 public record Backend(Address address, int port, State state) {
     /** What a backend is good for. */
     public enum State {
+        /** Nothing now, and it may come back: it loses who talks UDP to it, and keeps its TCP connections. */
+        UNREADY,
         /** Keeps the conversations it has, and gets no new ones. */
         DRAINING,
         /** New connections that may go anywhere in the cluster. */
@@ -20,12 +22,17 @@ public record Backend(Address address, int port, State state) {
         /** Both of these. */
         BOTH;
 
-        /** The state of a backend that is in some of the reaches. */
+        /** The state of a backend that serves and is in some of the reaches. */
         public static State of(boolean cluster, boolean local) {
             if (cluster) {
                 return local ? BOTH : CLUSTER;
             }
             return local ? LOCAL : DRAINING;
+        }
+
+        /** Whether it keeps the conversations it has, whatever their protocol. */
+        public boolean serves() {
+            return this != UNREADY;
         }
 
         /** Whether new connections of that reach go there. */

@@ -71,7 +71,7 @@ class ChurnTest {
     private static final List<String> NODES = List.of("here", "there");
     private static final List<String> ZONES = List.of("a", "b");
 
-    private static final Reference.Way NOWHERE = new Reference.Way(Set.of(), Set.of(), Set.of(), Set.of(), 0);
+    private static final Reference.Way NOWHERE = new Reference.Way(Set.of(), Set.of(), Set.of(), Set.of(), Set.of(), 0);
 
     private final Closing closing = new Closing();
     private final Inbox inbox = new Inbox();

@@ -89,7 +89,7 @@ class AdoptionTest {
         Map<Integer, Backend> backends = new LinkedHashMap<>();
         for (int i = random.nextInt(7); i > 0; i--) {
             int host = random.nextInt(12);
-            Backend.State state = Backend.State.values()[random.nextInt(4)];
+            Backend.State state = Backend.State.values()[random.nextInt(5)];
             backends.put(host, new Backend(Address.of((n % 2 == 0 ? "10.0.0." : "fd00::") + host), 8080, state));
         }
         Frontend first = new Frontend(Address.of("10.96.0." + n), 80, Protocol.TCP);

@@ -199,6 +199,27 @@ class DatapathTest {
     }
 
     @Test
+    void backendThatBecomesUnready_isToldOf_andKeepsItsId() {
+        List<String> told = new ArrayList<>();
+        datapath.whenBackendsAreGone(() -> told.add("gone"));
+        int backendId = firstBackend(put(service("a", 1, 1, 2)));
+        Backend unready = backend(1, Backend.State.UNREADY);
+
+        put(new VirtualService("a", List.of(frontend(1)), List.of(unready, backend(2))));
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(2));
+        assertThat(maps.backend(backendId)).isEqualTo(unready);
+        assertThat(told).isEmpty();
+        endGracePeriod();
+        assertThat(told).hasSize(1);
+
+        put(service("a", 1, 1, 2));
+        endGracePeriod();
+        assertThat(maps.choices(frontend(1))).containsExactly(backend(1), backend(2));
+        assertThat(maps.backend(backendId)).isEqualTo(backend(1));
+        assertThat(told).hasSize(1);
+    }
+
+    @Test
     void put_backendStarts_draining_leavesTheRunAndKeepsItsId() {
         int id = put(service("a", 1, 1, 2));
         int backendId = firstBackend(id);
@@ -831,7 +852,7 @@ class DatapathTest {
             for (int i = 0; i < count; i++) {
                 int n = random.nextInt(12);
                 if (seen.add(n)) {
-                    backends.add(backend(n, Backend.State.values()[random.nextInt(4)]));
+                    backends.add(backend(n, Backend.State.values()[random.nextInt(5)]));
                 }
             }
             List<Prefix> ranges = random.nextInt(3) == 0

@@ -145,6 +145,7 @@ class KernelMapsTest {
         String active = hex(kernel.lookup("backends", 7));
 
         Map<Backend.State, String> bits = Map.of(
+                Backend.State.UNREADY, "08",
                 Backend.State.DRAINING, "01",
                 Backend.State.CLUSTER, "03",
                 Backend.State.LOCAL, "05",

@@ -464,6 +464,20 @@ class SocketDatapathTest {
 
     @ParameterizedTest
     @EnumSource
+    void sendTo_whileItsBackendIsUnready_choosesAnew(Naming naming) {
+        List<Server> backends = fixture.servers(naming.v6(), Protocol.UDP, 2);
+        Vip vip = fixture.service(naming.v6(), Protocol.UDP, backends);
+        Socket socket = udp(naming);
+        String first = exchange(socket, naming, vip);
+        Server unready = named(backends, first);
+        fixture.setMembers(
+                vip, backends.stream().filter(server -> !server.equals(unready)).toList());
+        fixture.backend(unready, vip.id(), SocketFixture.UNREADY, 1);
+        assertThat(exchange(socket, naming, vip)).isNotEqualTo(first);
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void sendTo_afterItsBackendsIdWasUsedAgain_choosesAnew(Naming naming) {
         List<Server> backends = fixture.servers(naming.v6(), Protocol.UDP, 2);
         Vip vip = fixture.service(naming.v6(), Protocol.UDP, backends);

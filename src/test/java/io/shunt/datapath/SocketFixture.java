@@ -36,6 +36,7 @@ final class SocketFixture implements AutoCloseable {
     static final int GONE = 0;
     static final int DRAINING = 1;
     static final int ACTIVE = 3;
+    static final int UNREADY = 8;
 
     /** Attach type by program. */
     private static final Map<String, AttachType> PROGRAMS = new LinkedHashMap<>();

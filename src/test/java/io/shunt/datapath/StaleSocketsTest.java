@@ -157,6 +157,30 @@ class StaleSocketsTest {
     }
 
     @Test
+    void unreadyBackend_losesItsUdpClients_andKeepsItsTcpConnections_untilItIsGone() {
+        open(true);
+        Server udp = udpServer(false);
+        Server tcp = fixture.servers(false, Protocol.TCP, 1).getFirst();
+        Vip udpVip = udpService(false, udp);
+        Vip tcpVip = fixture.service(false, Protocol.TCP, List.of(tcp));
+        Socket datagrams = connected(Kind.UDP4, udpVip.at());
+        Socket stream = connected(Kind.TCP4, tcpVip.at());
+        fixture.setMembers(udpVip, List.of());
+        fixture.backend(udp, udpVip.id(), SocketFixture.UNREADY, 1);
+        fixture.setMembers(tcpVip, List.of());
+        fixture.backend(tcp, tcpVip.id(), SocketFixture.UNREADY, 1);
+        stale.request();
+        awaitEnded(1, 0);
+        assertFails("ECONNABORTED", datagrams::receive);
+        stream.send("hello");
+        assertThat(stream.receive()).startsWith("HTTP/1.1 200");
+
+        leave(tcpVip, tcp);
+        stale.request();
+        awaitEnded(1, 1);
+    }
+
+    @Test
     void unconnectedUdp_isLeftAlone_andChoosesAnew() {
         open(false);
         List<Server> servers = fixture.servers(false, Protocol.UDP, 2);

@@ -80,6 +80,7 @@ class PlannerReferenceTest {
         return new Reference.Way(
                 hosts(backends, state -> state.takes(access.inside())),
                 hosts(backends, state -> state.takes(access.outside())),
+                hosts(backends, Backend.State::serves),
                 hosts(backends, state -> true),
                 access.restricted()
                         ? service.sourceRanges().stream()

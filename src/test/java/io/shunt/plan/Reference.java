@@ -40,10 +40,16 @@ public final class Reference {
      * @param inside {@code address port} of the endpoints for connections from this node
      * @param outside the same for those from elsewhere
      * @param conversations those that keep the conversations they have: all that serve, and all that take new ones
+     * @param listed those that keep their TCP connections: all that any slice still names
      * @param allowed the source ranges it is guarded by; empty: open
      */
     public record Way(
-            Set<String> inside, Set<String> outside, Set<String> conversations, Set<String> allowed, int affinity) {}
+            Set<String> inside,
+            Set<String> outside,
+            Set<String> conversations,
+            Set<String> listed,
+            Set<String> allowed,
+            int affinity) {}
 
     /** By {@code address port protocol}; the address is {@code node IPv4} or {@code node IPv6} for node ports. */
     public Map<String, Way> ways() {
@@ -69,6 +75,7 @@ public final class Reference {
                 conversations.add(each.getKey());
             }
         }
+        Set<String> listed = new TreeSet<>(endpoints.keySet());
         Set<String> external = service.external().policy() == TrafficPolicy.LOCAL ? local : cluster;
         Set<String> internal = service.internalPolicy() == TrafficPolicy.LOCAL ? local : cluster;
         int seconds = service.affinitySeconds();
@@ -85,20 +92,20 @@ public final class Reference {
         String portAndProtocol = " " + port.port() + " " + port.protocol();
         for (Address ip : service.external().loadBalancerIps()) {
             if (ip.family() == family && !ip.isLoopback()) {
-                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, allowed, seconds));
+                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, listed, allowed, seconds));
             }
         }
         for (Address ip : service.external().ips()) {
             if (ip.family() == family) {
-                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, Set.of(), seconds));
+                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, listed, Set.of(), seconds));
             }
         }
         if (port.nodePort() != 0) {
             ways.put(
                     "node " + family.label() + " " + port.nodePort() + " " + port.protocol(),
-                    new Way(cluster, external, conversations, Set.of(), seconds));
+                    new Way(cluster, external, conversations, listed, Set.of(), seconds));
         }
-        ways.put(clusterIp + portAndProtocol, new Way(internal, internal, conversations, Set.of(), seconds));
+        ways.put(clusterIp + portAndProtocol, new Way(internal, internal, conversations, listed, Set.of(), seconds));
     }
 
     /** How many addresses of ready endpoints are on this node, at any port of the slices (endpointschangetracker.go). */
