@@ -50,6 +50,7 @@ struct bpf_iter_meta {
 
 struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
+	void *key;
 	void *value;
 };
 
@@ -239,18 +240,29 @@ int end_udp(struct bpf_iter__udp *ctx)
 	return 0;
 }
 
-/* Writes one byte for each origin that may be of a connection for end_tcp; where that is, only the socket knows. */
+/* Which connection of which socket? */
+struct stale_connection {
+	__u64 cookie;
+	__u32 backend_id;
+	__u32 generation;
+};
+
+/* Writes each connection that may be one for end_tcp; where it is, and whether it still lives, only the socket knows. */
 SEC("iter/bpf_map_elem")
 int find_tcp(struct bpf_iter__bpf_map_elem *ctx)
 {
+	struct stale_connection connection;
 	struct origin *value = ctx->value;
+	__u64 *cookie = ctx->key;
 	struct origin origin;
 
-	if (!value)
+	if (!cookie || !value)
 		return 0;
 	origin = *value;
-	if (is_stale(&origin, IPPROTO_TCP))
-		bpf_seq_write(ctx->meta->seq, "", 1);
+	if (!is_stale(&origin, IPPROTO_TCP))
+		return 0;
+	connection = (struct stale_connection){*cookie, origin.backend_id, origin.generation};
+	bpf_seq_write(ctx->meta->seq, &connection, sizeof(connection));
 	return 0;
 }
 

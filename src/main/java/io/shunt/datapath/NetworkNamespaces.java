@@ -14,7 +14,10 @@ import java.util.regex.Pattern;
  * Where network namespaces can be entered: those that a process is in, as far as /proc shows it, and those that have a
  * name below /run/netns.
  */
-final class NetworkNamespaces {
+class NetworkNamespaces {
+    /** The process namespace of the machine itself (PROC_PID_INIT_INO of linux/proc_ns.h). */
+    private static final String ALL_PROCESSES = "pid:[4026531836]";
+
     private static final Pattern LINK = Pattern.compile("net:\\[(\\d+)]");
 
     private final Path processes;
@@ -47,6 +50,17 @@ final class NetworkNamespaces {
             }
         });
         return entrances;
+    }
+
+    /** Whether /proc shows all processes of the machine, so that hardly a namespace can be without an entrance. */
+    boolean showAllProcesses() {
+        try {
+            return Files.readSymbolicLink(processes.resolve("self/ns/pid"))
+                    .toString()
+                    .equals(ALL_PROCESSES);
+        } catch (IOException | RuntimeException unknown) {
+            return false;
+        }
     }
 
     @FunctionalInterface

@@ -8,6 +8,7 @@ import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
 import io.shunt.net.Protocol;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -19,6 +20,9 @@ import org.jspecify.annotations.Nullable;
 /** The programs of stale.bpf.c, which find and end stale sockets. Each runs when one of the methods does, on its thread. */
 final class StalePrograms implements AutoCloseable {
     static final String OBJECT = "stale";
+
+    /** struct stale_connection of stale.bpf.c. */
+    private static final MemoryLayout CONNECTION = MemoryLayout.structLayout(JAVA_LONG, JAVA_INT, JAVA_INT);
 
     private final BpfObject object;
     private final List<BpfLink> links = new ArrayList<>();
@@ -70,13 +74,20 @@ final class StalePrograms implements AutoCloseable {
         return namespaces;
     }
 
-    /** Whether TCP connections may be stale, wherever that is. */
-    boolean findTcp() {
-        boolean[] found = {false};
+    /** A connection of a TCP socket, which may have another later. */
+    record Connection(long cookie, int backendId, int generation) {}
+
+    /** The TCP connections that may be stale, wherever they are; of some nothing may be left but their sockets. */
+    Set<Connection> findTcp() {
+        Set<Connection> connections = new HashSet<>();
         if (findTcp != null) {
-            findTcp.iterate(written -> found[0] = true);
+            findTcp.iterate(written -> written.elements(CONNECTION)
+                    .forEach(each -> connections.add(new Connection(
+                            each.get(JAVA_LONG, 0),
+                            each.get(JAVA_INT, Long.BYTES),
+                            each.get(JAVA_INT, Long.BYTES + Integer.BYTES)))));
         }
-        return found[0];
+        return connections;
     }
 
     /** Ends the stale UDP sockets of the calling thread's network namespace. */

@@ -8,9 +8,12 @@ import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.Syscalls;
 import io.shunt.net.Protocol;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -45,6 +48,15 @@ public final class StaleSockets implements AutoCloseable {
     private final Semaphore requests = new Semaphore(0);
     private final Thread thread =
             Thread.ofPlatform().name("shunt-stale").daemon().unstarted(this::run);
+    /** When each TCP connection was looked for first that has not been ended yet, by {@link System#nanoTime}. */
+    private final Map<StalePrograms.Connection, Long> sought = new HashMap<>();
+
+    /**
+     * TCP connections that were nowhere in all namespaces that can be entered, also when whoever was about to connect had
+     * done so: not looked for any more. Most are dead, and their process keeps the socket open.
+     */
+    private final Set<StalePrograms.Connection> nowhere = new HashSet<>();
+
     private volatile String trouble = "";
     private volatile Map<Protocol, Long> ended = Map.of(Protocol.UDP, 0L, Protocol.TCP, 0L);
 
@@ -132,7 +144,6 @@ public final class StaleSockets implements AutoCloseable {
         if (running == null) {
             return;
         }
-        requests.drainPermits();
         String before = trouble;
         try {
             trouble = findAndEnd(running);
@@ -147,41 +158,79 @@ public final class StaleSockets implements AutoCloseable {
         }
     }
 
-    /** Returns what went wrong, "" if nothing did. */
+    /** Returns what keeps some from being ended, "" if nothing does. */
     private String findAndEnd(StalePrograms running) {
         Set<Long> withUdp = running.findUdp();
-        boolean tcp = running.findTcp();
-        if (withUdp.isEmpty() && !tcp) {
-            return "";
+        Set<StalePrograms.Connection> tcp = running.findTcp();
+        nowhere.retainAll(tcp);
+        sought.keySet().retainAll(tcp);
+        tcp.removeAll(nowhere);
+        if (withUdp.isEmpty() && tcp.isEmpty()) {
+            return unfound(0);
         }
+        long now = System.nanoTime();
         Map<Long, Path> entrances = namespaces.entrances();
         Set<Long> unreached = new HashSet<>(withUdp);
         unreached.removeAll(entrances.keySet());
-        if (!tcp) {
+        if (tcp.isEmpty()) {
             entrances.keySet().retainAll(withUdp);
         }
-        String failure = CompletableFuture.supplyAsync(
+        Pass pass = CompletableFuture.supplyAsync(
                         () -> endIn(running, entrances, withUdp),
                         task -> Thread.ofPlatform().name("shunt-namespaces").start(task))
                 .join();
-        if (unreached.isEmpty()) {
-            return failure;
+        if (pass.complete) {
+            tcp.retainAll(running.findTcp());
+            tcp.forEach(connection -> lookedFor(connection, now));
         }
-        // Some may have ended meanwhile.
-        unreached.retainAll(running.findUdp());
-        return unreached.isEmpty()
-                ? failure
-                : unreached.size()
-                        + " network namespaces where they are cannot be found: run shunt in the host's process"
-                        + " namespace (hostPID), or mount the host's /run/netns";
+        if (!pass.failure.isEmpty()) {
+            return pass.failure;
+        }
+        if (!unreached.isEmpty()) {
+            // Some may have ended meanwhile.
+            unreached.retainAll(running.findUdp());
+        }
+        return unfound(unreached.size());
     }
+
+    private void lookedFor(StalePrograms.Connection connection, long nanos) {
+        Long first = sought.putIfAbsent(connection, nanos);
+        if (first != null && nanos - first >= TimeUnit.MILLISECONDS.toNanos(SECOND_LOOK_MILLIS)) {
+            sought.remove(connection);
+            nowhere.add(connection);
+        }
+    }
+
+    private String unfound(int namespacesWithUdp) {
+        List<String> unfound = new ArrayList<>();
+        if (namespacesWithUdp > 0) {
+            unfound.add(namespacesWithUdp + " network namespaces where they are");
+        }
+        if (!nowhere.isEmpty() && !namespaces.showAllProcesses()) {
+            unfound.add(nowhere.size() + " TCP connections");
+        }
+        return unfound.isEmpty()
+                ? ""
+                : String.join(" and ", unfound)
+                        + " cannot be found: run shunt in the host's process namespace (hostPID), or mount the host's"
+                        + " /run/netns";
+    }
+
+    /**
+     * What came of entering namespaces.
+     *
+     * @param complete whether all were entered
+     * @param failure what went wrong, "" if nothing but that some have ended
+     */
+    private record Pass(boolean complete, String failure) {}
 
     /**
      * Enters the namespaces one after the other, and never comes back: for a thread that ends then. It must not wake a
      * virtual thread from there, nor log: a thread starts in the namespace of the one that starts it, and the JVM starts
      * carriers of virtual threads where these are woken.
      */
-    private static String endIn(StalePrograms running, Map<Long, Path> entrances, Set<Long> withUdp) {
+    private static Pass endIn(StalePrograms running, Map<Long, Path> entrances, Set<Long> withUdp) {
+        boolean complete = true;
         String failure = "";
         for (Map.Entry<Long, Path> entrance : entrances.entrySet()) {
             try (Fd namespace = Syscalls.open(entrance.getValue())) {
@@ -191,12 +240,13 @@ public final class StaleSockets implements AutoCloseable {
                 }
                 running.endTcp();
             } catch (BpfException e) {
+                complete = false;
                 if (!ENDED.contains(e.errno())) {
                     failure = String.valueOf(e.getMessage());
                 }
             }
         }
-        return failure;
+        return new Pass(complete, failure);
     }
 
     @Override

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -409,6 +410,59 @@ class StaleSocketsTest {
         socket.close();
         stale.request();
         await().untilAsserted(() -> assertThat(stale.state()).isEqualTo("on for UDP"));
+    }
+
+    @Test
+    void tcpConnectionThatCannotBeFound_isComplainedOf(@TempDir Path empty) {
+        Server server = fixture.servers(false, Protocol.TCP, 1).getFirst();
+        Vip vip = fixture.service(false, Protocol.TCP, List.of(server));
+        Socket socket = connected(Kind.TCP4, vip.at());
+        leave(vip, server);
+        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), true, ROOT, new NetworkNamespaces(empty, empty)));
+        await().untilAsserted(() -> assertThat(stale.state())
+                .isEqualTo("on for UDP and TCP, but 1 TCP connections cannot be found: run shunt in the host's process"
+                        + " namespace (hostPID), or mount the host's /run/netns"));
+        assertThat(socket.peerName()).isEqualTo(vip.at());
+        socket.close();
+        stale.request();
+        await().untilAsserted(() -> assertThat(stale.state()).isEqualTo("on for UDP and TCP"));
+    }
+
+    /** What a look may enter, and after it what it did. */
+    private static final class Watched extends NetworkNamespaces {
+        private volatile Map<Long, Path> last = Map.of();
+
+        @Override
+        Map<Long, Path> entrances() {
+            last = super.entrances();
+            return last;
+        }
+    }
+
+    @Test
+    void deadSocketThatIsLeftOpen_isNotLookedForAgainAndAgain_untilItConnectsAnew() {
+        Watched namespaces = new Watched();
+        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), true, ROOT, namespaces));
+        Server nobody = fixture.silent(false);
+        Vip dead = fixture.service(false, Protocol.TCP, List.of(nobody));
+        Socket socket = fixture.traffic().socket(Kind.TCP4);
+        assertFails("ECONNREFUSED", () -> socket.connect(dead.at()));
+        leave(dead, nobody);
+        fixture.setMembers(dead, List.of());
+        assertThat(fixture.entries("tcp_origins")).isEqualTo(1);
+        await().untilAsserted(() -> {
+            endOneMore();
+            assertThat(namespaces.last).as("only where the UDP socket was").hasSize(1);
+        });
+        assertThat(stale.state()).isEqualTo("on for UDP and TCP");
+
+        Server server = fixture.servers(false, Protocol.TCP, 1).getFirst();
+        Vip vip = fixture.service(false, Protocol.TCP, List.of(server));
+        socket.connect(vip.at());
+        leave(vip, server);
+        stale.request();
+        await().untilAsserted(() -> assertThat(stale.ended()).containsEntry(Protocol.TCP, 1L));
+        assertFails("ECONNABORTED", socket::receive);
     }
 
     @Test
