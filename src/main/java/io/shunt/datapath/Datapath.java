@@ -204,10 +204,10 @@ public final class Datapath {
     private Entry create(String name) {
         Entry entry = new Entry(serviceIds.take(), name);
         try {
-            maps.putStats(entry.serviceId);
             for (Reach reach : REACHES) {
                 maps.putSet(entry.serviceId, reach, Run.EMPTY);
             }
+            maps.putStats(entry.serviceId);
         } catch (RuntimeException e) {
             serviceIds.release(entry.serviceId);
             throw e;
@@ -525,21 +525,18 @@ public final class Datapath {
         });
     }
 
-    /** Who gets the id next must not let in whom this service did, so it is kept until that is certain. */
+    /** Who gets the id next must not let in whom this service did, nor count on: so it is kept until all of that is gone. */
     private void releaseServiceId(Entry entry) {
         entry.wantedRanges = Set.of();
         try {
             removeUnwantedRanges(entry);
+            maps.removeStats(entry.serviceId);
         } catch (RuntimeException e) {
             grace.after(() -> releaseServiceId(entry));
             throw e;
         }
-        try {
-            maps.removeStats(entry.serviceId);
-        } finally {
-            serviceIds.release(entry.serviceId);
-            freed();
-        }
+        serviceIds.release(entry.serviceId);
+        freed();
     }
 
     private void free(Set<Run> old, List<Integer> backends, boolean someAreUnready) {

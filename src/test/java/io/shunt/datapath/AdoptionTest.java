@@ -2,6 +2,8 @@ package io.shunt.datapath;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.libbpf.BpfException;
+import io.shunt.libbpf.Syscalls;
 import io.shunt.net.Address;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -12,6 +14,7 @@ import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -20,9 +23,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -30,12 +37,23 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Processes that are killed before a write of their choice, over the kernel's own maps: the next one takes over what
- * is there. {@link DatapathTest} looks at what stands between any two writes; this, at what the kernel keeps.
+ * Processes that are killed before a write of their choice, or whose calls fail, over the kernel's own maps: the next
+ * one takes over what is there, and what failed heals. {@link DatapathTest} looks at what stands between any two writes;
+ * this, at what the kernel keeps.
  */
 @Tag("kernel")
 class AdoptionTest {
     private static final int ROUNDS = 150;
+    private static final Path NOWHERE = Path.of("/proc/self/nowhere");
+    private static final Predicate<String> WRITE =
+            Pattern.compile("(put|remove|mark).*").asMatchPredicate();
+    private static final Predicate<String> SYSTEM_CALL =
+            Pattern.compile("(put|remove)(Frontend|SourceRange|Stats)").asMatchPredicate();
+    /** Whose first touch maps a window of memory. */
+    private static final List<Predicate<String>> MAPPED = List.of(
+            Pattern.compile("set|putSet").asMatchPredicate(),
+            Pattern.compile("slot|putSlot").asMatchPredicate(),
+            Pattern.compile("backend.*|(put|mark)Backend.*").asMatchPredicate());
 
     private LoadedMaps kernel;
     private KernelMaps maps;
@@ -59,15 +77,21 @@ class AdoptionTest {
 
     /** The next process, which lives for that many writes. */
     private Datapath process(int writes) {
+        int[] left = {writes};
+        return process(method -> {
+            if (WRITE.test(method) && left[0]-- == 0) {
+                throw new Killed();
+            }
+        });
+    }
+
+    /** The next process, and what happens before it does anything to its maps. */
+    private Datapath process(Consumer<String> before) {
         waiting.clear();
         maps = kernel.open();
-        int[] left = {writes};
         TableMaps mortal = (TableMaps) Proxy.newProxyInstance(
                 TableMaps.class.getClassLoader(), new Class<?>[] {TableMaps.class}, (proxy, method, arguments) -> {
-                    boolean write = method.getName().matches("(put|remove|mark).*");
-                    if (write && left[0]-- == 0) {
-                        throw new Killed();
-                    }
+                    before.accept(method.getName());
                     try {
                         return method.invoke(maps, arguments);
                     } catch (InvocationTargetException e) {
@@ -81,11 +105,21 @@ class AdoptionTest {
         while (!waiting.isEmpty()) {
             List<Runnable> now = List.copyOf(waiting);
             waiting.clear();
-            now.forEach(Runnable::run);
+            for (Runnable free : now) {
+                try {
+                    free.run();
+                } catch (BpfException e) {
+                    assertThat(e.object()).isEqualTo(NOWHERE.toString());
+                }
+            }
         }
     }
 
     private static VirtualService random(RandomGenerator random, int n) {
+        return random(random, n, "s" + n);
+    }
+
+    private static VirtualService random(RandomGenerator random, int n, String name) {
         Map<Integer, Backend> backends = new LinkedHashMap<>();
         for (int i = random.nextInt(7); i > 0; i--) {
             int host = random.nextInt(12);
@@ -101,8 +135,7 @@ class AdoptionTest {
         if (random.nextInt(3) == 0) {
             frontends.put(second, access(random, false));
         }
-        return new VirtualService(
-                "s" + n, frontends, List.copyOf(backends.values()), ranges, random.nextInt(2) * 10_800);
+        return new VirtualService(name, frontends, List.copyOf(backends.values()), ranges, random.nextInt(2) * 10_800);
     }
 
     private static Access access(RandomGenerator random, boolean restricted) {
@@ -143,6 +176,113 @@ class AdoptionTest {
             endGracePeriods();
             assertHolds(datapath, wanted);
             assertKept(ids, wanted);
+        }
+    }
+
+    /** Of which every n-th call fails, and the first that touches an array. */
+    private final class Unwilling implements Consumer<String> {
+        private final RandomGenerator random;
+        private final Set<Predicate<String>> unmapped = new HashSet<>(MAPPED);
+        private int nth;
+
+        Unwilling(RandomGenerator random) {
+            this.random = random;
+            nth = 2 + random.nextInt(20);
+        }
+
+        @Override
+        public void accept(String method) {
+            if (WRITE.test(method)) {
+                assertCompleteRuns();
+            }
+            boolean fails = nth > 0 && random.nextInt(nth) == 0;
+            boolean firstTouch = unmapped.stream().anyMatch(each -> each.test(method));
+            if (fails && (firstTouch || SYSTEM_CALL.test(method))) {
+                fail();
+            }
+            unmapped.removeIf(each -> each.test(method));
+        }
+    }
+
+    /** As the binding does, with an exception of the binding's own. */
+    private static void fail() {
+        Syscalls.open(NOWHERE).close();
+    }
+
+    private void assertCompleteRuns() {
+        Set<Integer> live = new HashSet<>();
+        maps.forEachBackend(live::add);
+        maps.forEachFrontend((frontend, route) -> {
+            for (Reach reach : Reach.values()) {
+                Run run = maps.set(route.serviceId(), reach);
+                for (int i = 0; i < run.count(); i++) {
+                    int id = maps.slot(run.base() + i);
+                    assertThat(live).as("backends that %s leads to", frontend).contains(id);
+                    assertThat(maps.backendServiceId(id)).isEqualTo(route.serviceId());
+                }
+            }
+        });
+    }
+
+    /** As the control loop does: each Service is put with all names it may have in the kernel, and again until it is done. */
+    @ParameterizedTest(name = "seed {0}")
+    @ValueSource(longs = {51, 52, 53})
+    void whateverCallsFail_noRunIsEverIncomplete_andWhenTheyWorkAgainTheKernelHasWhatIsWanted(long seed) {
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+        Map<Integer, VirtualService> wanted = new TreeMap<>();
+        Map<Integer, Set<String>> names = new TreeMap<>();
+        int failures = 0;
+        for (int round = 0; round < 20; round++) {
+            Unwilling unwilling = new Unwilling(random);
+            Datapath datapath = null;
+            while (datapath == null) {
+                try {
+                    datapath = process(unwilling);
+                } catch (BpfException startFails) {
+                    failures++;
+                }
+            }
+            names.values().forEach(Set::clear);
+            for (int step = 0; step < 60; step++) {
+                int n = random.nextInt(8);
+                if (random.nextInt(5) == 0) {
+                    wanted.remove(n);
+                } else {
+                    wanted.put(n, random(random, n, "st".charAt(random.nextInt(2)) + "" + n));
+                }
+                failures += program(datapath, n, wanted, names) ? 0 : 1;
+                if (random.nextInt(3) == 0) {
+                    endGracePeriods();
+                }
+            }
+            unwilling.nth = 0;
+            for (int n = 0; n < 8; n++) {
+                assertThat(program(datapath, n, wanted, names)).isTrue();
+            }
+            datapath.removeUnclaimed();
+            endGracePeriods();
+            Map<String, VirtualService> byName = new TreeMap<>();
+            wanted.values().forEach(service -> byName.put(service.name(), service));
+            assertHolds(datapath, byName);
+        }
+        assertThat(failures).isGreaterThan(100);
+    }
+
+    private static boolean program(
+            Datapath datapath, int n, Map<Integer, VirtualService> wanted, Map<Integer, Set<String>> names) {
+        List<VirtualService> group = Stream.ofNullable(wanted.get(n)).toList();
+        Set<String> known = names.computeIfAbsent(n, i -> new HashSet<>());
+        Set<String> obsolete = new HashSet<>(known);
+        group.forEach(service -> obsolete.remove(service.name()));
+        group.forEach(service -> known.add(service.name()));
+        try {
+            boolean done = datapath.put(group, obsolete).stream().allMatch(outcome -> outcome.failure() == null);
+            if (done) {
+                known.removeAll(obsolete);
+            }
+            return done;
+        } catch (BpfException e) {
+            return false;
         }
     }
 
