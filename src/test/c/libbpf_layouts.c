@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/magic.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
@@ -65,6 +67,20 @@ int main(void)
 	MEMBER(bpf_test_run_opts, cpu);
 	MEMBER(bpf_test_run_opts, batch_size);
 
+	STRUCT(bpf_tc_hook);
+	MEMBER(bpf_tc_hook, sz);
+	MEMBER(bpf_tc_hook, ifindex);
+	MEMBER(bpf_tc_hook, attach_point);
+	MEMBER(bpf_tc_hook, parent);
+
+	STRUCT(bpf_tc_opts);
+	MEMBER(bpf_tc_opts, sz);
+	MEMBER(bpf_tc_opts, prog_fd);
+	MEMBER(bpf_tc_opts, flags);
+	MEMBER(bpf_tc_opts, prog_id);
+	MEMBER(bpf_tc_opts, handle);
+	MEMBER(bpf_tc_opts, priority);
+
 	STRUCT(bpf_map_info);
 	MEMBER(bpf_map_info, type);
 	MEMBER(bpf_map_info, id);
@@ -112,6 +128,48 @@ int main(void)
 	MEMBER(sockaddr_nl, nl_pid);
 	MEMBER(sockaddr_nl, nl_groups);
 
+	STRUCT(nlmsghdr);
+	MEMBER(nlmsghdr, nlmsg_len);
+	MEMBER(nlmsghdr, nlmsg_type);
+	MEMBER(nlmsghdr, nlmsg_flags);
+	MEMBER(nlmsghdr, nlmsg_seq);
+	MEMBER(nlmsghdr, nlmsg_pid);
+
+	STRUCT(ifinfomsg);
+	MEMBER(ifinfomsg, ifi_family);
+	MEMBER(ifinfomsg, ifi_type);
+	MEMBER(ifinfomsg, ifi_index);
+	MEMBER(ifinfomsg, ifi_flags);
+	MEMBER(ifinfomsg, ifi_change);
+
+	STRUCT(ifaddrmsg);
+	MEMBER(ifaddrmsg, ifa_family);
+	MEMBER(ifaddrmsg, ifa_prefixlen);
+	MEMBER(ifaddrmsg, ifa_flags);
+	MEMBER(ifaddrmsg, ifa_scope);
+	MEMBER(ifaddrmsg, ifa_index);
+
+	STRUCT(rtmsg);
+	MEMBER(rtmsg, rtm_family);
+	MEMBER(rtmsg, rtm_dst_len);
+	MEMBER(rtmsg, rtm_src_len);
+	MEMBER(rtmsg, rtm_tos);
+	MEMBER(rtmsg, rtm_table);
+	MEMBER(rtmsg, rtm_protocol);
+	MEMBER(rtmsg, rtm_scope);
+	MEMBER(rtmsg, rtm_type);
+	MEMBER(rtmsg, rtm_flags);
+
+	STRUCT(rtattr);
+	MEMBER(rtattr, rta_len);
+	MEMBER(rtattr, rta_type);
+
+	STRUCT(rtnexthop);
+	MEMBER(rtnexthop, rtnh_len);
+	MEMBER(rtnexthop, rtnh_flags);
+	MEMBER(rtnexthop, rtnh_hops);
+	MEMBER(rtnexthop, rtnh_ifindex);
+
 	STRUCT(pollfd);
 	MEMBER(pollfd, fd);
 	MEMBER(pollfd, events);
@@ -158,6 +216,9 @@ int main(void)
 	CONSTANT(BPF_F_NO_PREALLOC);
 	CONSTANT(BPF_F_MMAPABLE);
 	CONSTANT(BPF_F_QUERY_EFFECTIVE);
+	CONSTANT(BPF_TC_INGRESS);
+	CONSTANT(BPF_TC_EGRESS);
+	CONSTANT(BPF_TC_F_REPLACE);
 	CONSTANT(BTF_KIND_STRUCT);
 	CONSTANT(BPF_FS_MAGIC);
 	CONSTANT(CGROUP2_SUPER_MAGIC);
@@ -169,8 +230,39 @@ int main(void)
 	CONSTANT(SOCK_NONBLOCK);
 	CONSTANT(SOCK_CLOEXEC);
 	CONSTANT(NETLINK_ROUTE);
+	CONSTANT(RTMGRP_LINK);
 	CONSTANT(RTMGRP_IPV4_IFADDR);
+	CONSTANT(RTMGRP_IPV4_ROUTE);
 	CONSTANT(RTMGRP_IPV6_IFADDR);
+	CONSTANT(RTMGRP_IPV6_ROUTE);
+	CONSTANT(AF_INET);
+	CONSTANT(AF_INET6);
+	CONSTANT(RTM_GETLINK);
+	CONSTANT(RTM_GETADDR);
+	CONSTANT(RTM_GETROUTE);
+	CONSTANT(NLM_F_REQUEST);
+	CONSTANT(NLM_F_DUMP);
+	CONSTANT(NLM_F_DUMP_INTR);
+	CONSTANT(NLMSG_ERROR);
+	CONSTANT(NLMSG_DONE);
+	CONSTANT(NLA_TYPE_MASK);
+	CONSTANT(IFF_UP);
+	CONSTANT(IFF_LOOPBACK);
+	CONSTANT(ARPHRD_ETHER);
+	CONSTANT(IFLA_IFNAME);
+	CONSTANT(IFLA_MTU);
+	CONSTANT(IFLA_MASTER);
+	CONSTANT(IFLA_LINKINFO);
+	CONSTANT(IFLA_INFO_KIND);
+	CONSTANT(IFA_ADDRESS);
+	CONSTANT(IFA_LOCAL);
+	CONSTANT(IFA_FLAGS);
+	CONSTANT(RTA_DST);
+	CONSTANT(RTA_OIF);
+	CONSTANT(RTA_GATEWAY);
+	CONSTANT(RTA_MULTIPATH);
+	CONSTANT(RTA_TABLE);
+	CONSTANT(RTA_VIA);
 	CONSTANT(POLLIN);
 	CONSTANT(LOCK_EX);
 	CONSTANT(LOCK_NB);

@@ -2,7 +2,7 @@ package io.shunt.host;
 
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ChangeSink;
-import io.shunt.libbpf.AddressNotices;
+import io.shunt.libbpf.NetworkNotices;
 import io.shunt.libbpf.BpfException;
 import io.shunt.net.Address;
 import java.net.NetworkInterface;
@@ -25,7 +25,7 @@ public final class HostAddresses implements AutoCloseable {
     private static final long LOOK_NANOS = Duration.ofSeconds(30).toNanos();
 
     private final ChangeSink sink;
-    private final AddressNotices notices = new AddressNotices();
+    private final NetworkNotices notices = new NetworkNotices();
     private final Thread thread =
             Thread.ofPlatform().name("shunt-addresses").daemon().unstarted(this::run);
     private final CountDownLatch ended = new CountDownLatch(1);

@@ -23,6 +23,7 @@ final class Native {
     static final FunctionDescriptor INT_FROM_INT = FunctionDescriptor.of(JAVA_INT, JAVA_INT);
     static final FunctionDescriptor INT_FROM_POINTER = FunctionDescriptor.of(JAVA_INT, ADDRESS);
     static final FunctionDescriptor INT_FROM_POINTER_INT = FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT);
+    static final FunctionDescriptor INT_FROM_POINTER_POINTER = FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS);
     static final FunctionDescriptor INT_FROM_INT_POINTER = FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS);
     static final FunctionDescriptor INT_FROM_INT_POINTER_POINTER =
             FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);

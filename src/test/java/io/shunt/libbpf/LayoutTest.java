@@ -45,8 +45,16 @@ class LayoutTest {
                 Btf.Type.LAYOUT,
                 Btf.MemberType.LAYOUT,
                 Syscalls.Statfs.LAYOUT,
-                AddressNotices.SockaddrNl.LAYOUT,
-                AddressNotices.PollFd.LAYOUT);
+                NetworkNotices.SockaddrNl.LAYOUT,
+                NetworkNotices.PollFd.LAYOUT,
+                BpfTcFilter.Calls.HOOK,
+                BpfTcFilter.Calls.OPTIONS,
+                Rtnetlink.HEADER,
+                Rtnetlink.LINK,
+                Rtnetlink.ADDRESS,
+                Rtnetlink.ROUTE,
+                Rtnetlink.ATTRIBUTE,
+                Rtnetlink.NEXT_HOP);
     }
 
     /** Which may end where Java needs no more of them, or in older headers than those Java was written by. */
@@ -133,20 +141,27 @@ class LayoutTest {
         java.put("BPF_F_NO_PREALLOC", (long) BpfMap.NO_PREALLOC);
         java.put("BPF_F_MMAPABLE", (long) BpfMap.MMAPABLE);
         java.put("BPF_F_QUERY_EFFECTIVE", (long) BpfProgram.QUERY_EFFECTIVE);
+        java.put("BPF_TC_INGRESS", (long) TcDirection.INGRESS.number());
+        java.put("BPF_TC_EGRESS", (long) TcDirection.EGRESS.number());
+        java.put("BPF_TC_F_REPLACE", (long) BpfTcFilter.REPLACE);
         java.put("BTF_KIND_STRUCT", (long) Btf.KIND_STRUCT);
         java.put("BPF_FS_MAGIC", Syscalls.BPFFS_MAGIC);
         java.put("CGROUP2_SUPER_MAGIC", Syscalls.CGROUP2_MAGIC);
         java.put("NSFS_MAGIC", Syscalls.NSFS_MAGIC);
         java.put("O_CLOEXEC", (long) Syscalls.O_CLOEXEC);
         java.put("CLONE_NEWNET", (long) Syscalls.CLONE_NEWNET);
-        java.put("AF_NETLINK", (long) AddressNotices.AF_NETLINK);
-        java.put("SOCK_RAW", (long) AddressNotices.SOCK_RAW);
-        java.put("SOCK_NONBLOCK", (long) AddressNotices.SOCK_NONBLOCK);
+        java.put("AF_NETLINK", (long) NetworkNotices.AF_NETLINK);
+        java.put("SOCK_RAW", (long) NetworkNotices.SOCK_RAW);
+        java.put("SOCK_NONBLOCK", (long) NetworkNotices.SOCK_NONBLOCK);
         java.put("SOCK_CLOEXEC", (long) Syscalls.O_CLOEXEC);
-        java.put("NETLINK_ROUTE", (long) AddressNotices.NETLINK_ROUTE);
-        java.put("RTMGRP_IPV4_IFADDR", (long) AddressNotices.RTMGRP_IPV4_IFADDR);
-        java.put("RTMGRP_IPV6_IFADDR", (long) AddressNotices.RTMGRP_IPV6_IFADDR);
-        java.put("POLLIN", (long) AddressNotices.POLLIN);
+        java.put("NETLINK_ROUTE", (long) NetworkNotices.NETLINK_ROUTE);
+        java.put("RTMGRP_LINK", (long) NetworkNotices.RTMGRP_LINK);
+        java.put("RTMGRP_IPV4_IFADDR", (long) NetworkNotices.RTMGRP_IPV4_IFADDR);
+        java.put("RTMGRP_IPV4_ROUTE", (long) NetworkNotices.RTMGRP_IPV4_ROUTE);
+        java.put("RTMGRP_IPV6_IFADDR", (long) NetworkNotices.RTMGRP_IPV6_IFADDR);
+        java.put("RTMGRP_IPV6_ROUTE", (long) NetworkNotices.RTMGRP_IPV6_ROUTE);
+        Rtnetlink.CONSTANTS.forEach((name, value) -> java.put(name, (long) value));
+        java.put("POLLIN", (long) NetworkNotices.POLLIN);
         java.put("EWOULDBLOCK", (long) Errno.EAGAIN.number());
         java.put("MAP_SHARED", (long) Mapping.MAP_SHARED);
         java.put("LIBBPF_ERRNO__LIBELF", (long) Errno.LIBELF.number());

@@ -10,7 +10,7 @@ import java.util.concurrent.ConcurrentMap;
 import java.util.stream.Stream;
 
 /** Object files compiled from src/test/bpf, and the C compilers behind them. */
-final class TestObject {
+public final class TestObject {
     private static final ConcurrentMap<String, byte[]> COMPILED = new ConcurrentHashMap<>();
 
     private TestObject() {}
@@ -19,7 +19,7 @@ final class TestObject {
         return BpfObject.open(name, elf(name));
     }
 
-    static BpfObject loaded(String name) {
+    public static BpfObject loaded(String name) {
         BpfObject object = open(name);
         try {
             object.load();

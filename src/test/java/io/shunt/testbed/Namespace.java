@@ -1,10 +1,15 @@
 package io.shunt.testbed;
 
 import io.shunt.libbpf.Capability;
+import io.shunt.libbpf.Fd;
+import io.shunt.libbpf.Syscalls;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** A network namespace of a test's own. Only its loopback is up, and nothing leads out of it until it is linked. */
@@ -62,6 +67,37 @@ public final class Namespace implements AutoCloseable {
     /** Runs a command inside, with this process's own mounts and cgroup, and returns the lines it printed. */
     public List<String> run(String... command) {
         return Command.run(inside(command));
+    }
+
+    /** Calls on a thread of its own inside, which never comes back from there; so do the threads that it starts. */
+    public <T> T call(Callable<T> call) {
+        FutureTask<T> task = new FutureTask<>(() -> {
+            try (Fd fd = Syscalls.open(path())) {
+                Syscalls.enterNetworkNamespace(fd);
+            }
+            return call.call();
+        });
+        Thread.ofPlatform().start(task);
+        try {
+            return task.get();
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException failure) {
+                throw failure;
+            }
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** The index of a device. */
+    public int index(String device) {
+        return Integer.parseInt(
+                ip("-o", "link", "show", "dev", device).getFirst().split(":")[0]);
     }
 
     private String[] inside(String... command) {

@@ -15,18 +15,24 @@ import java.lang.invoke.MethodHandle;
 import java.time.Duration;
 
 /**
- * Hears that an address of the network namespace in which it was opened came or went (rtnetlink(7)), not which: what it
- * says may be lost when much happens, so whoever hears it looks for himself. For one thread.
+ * Hears that a link, an address or a route of the network namespace in which it was opened came, changed or went
+ * (rtnetlink(7)), not which: what it says may be lost when much happens, so whoever hears it looks for himself. For one
+ * thread.
  */
-public final class AddressNotices implements AutoCloseable {
+public final class NetworkNotices implements AutoCloseable {
     static final short AF_NETLINK = 16;
     static final int SOCK_RAW = 3;
     static final int SOCK_NONBLOCK = 0x800;
     static final int NETLINK_ROUTE = 0;
+    static final int RTMGRP_LINK = 1;
     static final int RTMGRP_IPV4_IFADDR = 0x10;
+    static final int RTMGRP_IPV4_ROUTE = 0x40;
     static final int RTMGRP_IPV6_IFADDR = 0x100;
+    static final int RTMGRP_IPV6_ROUTE = 0x400;
     static final short POLLIN = 1;
 
+    private static final int GROUPS =
+            RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
     private static final int NOTICE_BYTES = 8192;
 
     private final Arena arena = Arena.ofShared();
@@ -36,12 +42,12 @@ public final class AddressNotices implements AutoCloseable {
     private final MemorySegment notice = arena.allocate(NOTICE_BYTES);
 
     /** Starts to listen. The caller closes it. */
-    public AddressNotices() {
+    public NetworkNotices() {
         try {
             socket = Syscalls.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE, "NETLINK_ROUTE");
             MemorySegment address = arena.allocate(SockaddrNl.LAYOUT);
             address.set(JAVA_SHORT, SockaddrNl.FAMILY, AF_NETLINK);
-            address.set(JAVA_INT, SockaddrNl.GROUPS, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+            address.set(JAVA_INT, SockaddrNl.GROUPS, GROUPS);
             int bound =
                     (int) Bind.CALL.invokeExact(errno, socket.number(), address, (int) SockaddrNl.LAYOUT.byteSize());
             if (bound < 0) {
@@ -113,7 +119,7 @@ public final class AddressNotices implements AutoCloseable {
                 Native.libc("poll", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT), Native.ERRNO);
     }
 
-    private static final class Recv {
+    static final class Recv {
         static final MethodHandle CALL = Native.libc(
                 "recv", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT), Native.ERRNO);
     }
