@@ -4,7 +4,7 @@ import io.shunt.api.HttpFaces;
 import io.shunt.cluster.Occurrence;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.ConfigFileWatch;
-import io.shunt.host.HostAddresses;
+import io.shunt.host.HostNetwork;
 import io.shunt.net.HostPort;
 import io.shunt.source.Source;
 import java.io.IOException;
@@ -46,7 +46,7 @@ public final class Daemon {
         control.ended().thenAccept(asTold -> exitCode.complete(asTold ? 0 : 1));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(context, exitCode), "shunt-stop"));
         control.start();
-        context.getBean(HostAddresses.class).start();
+        context.getBean(HostNetwork.class).start();
         Source source = context.getBean(Source.class);
         source.start(context.getBean(Inbox.class));
         source.report(Occurrence.started(options.nodeName()));

@@ -7,7 +7,8 @@ import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.StaleSockets;
 import io.shunt.health.Probes;
-import io.shunt.host.HostAddresses;
+import io.shunt.host.HostNetwork;
+import io.shunt.host.NodeDevices;
 import io.shunt.libbpf.BpfException;
 import io.shunt.metrics.Metrics;
 import io.shunt.plan.NodePortAddresses;
@@ -84,9 +85,9 @@ class DaemonConfiguration {
     }
 
     @Bean
-    HostAddresses hostAddresses(Inbox inbox) {
+    HostNetwork hostNetwork(Inbox inbox) {
         try {
-            return new HostAddresses(inbox);
+            return new HostNetwork(inbox, NodeDevices.found(), devices -> {});
         } catch (BpfException e) {
             throw new StartupException("this host's addresses cannot be watched: " + e.getMessage(), e);
         }

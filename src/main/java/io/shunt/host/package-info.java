@@ -1,4 +1,4 @@
-/** What this machine's own kernel says of it: its addresses. */
+/** What this machine's own kernel says of it: its addresses and its network devices. */
 @NullMarked
 package io.shunt.host;
 
