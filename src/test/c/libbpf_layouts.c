@@ -160,6 +160,13 @@ int main(void)
 	MEMBER(rtmsg, rtm_type);
 	MEMBER(rtmsg, rtm_flags);
 
+	STRUCT(tcmsg);
+	MEMBER(tcmsg, tcm_family);
+	MEMBER(tcmsg, tcm_ifindex);
+	MEMBER(tcmsg, tcm_handle);
+	MEMBER(tcmsg, tcm_parent);
+	MEMBER(tcmsg, tcm_info);
+
 	STRUCT(rtattr);
 	MEMBER(rtattr, rta_len);
 	MEMBER(rtattr, rta_type);
@@ -240,6 +247,7 @@ int main(void)
 	CONSTANT(RTM_GETLINK);
 	CONSTANT(RTM_GETADDR);
 	CONSTANT(RTM_GETROUTE);
+	CONSTANT(RTM_GETQDISC);
 	CONSTANT(NLM_F_REQUEST);
 	CONSTANT(NLM_F_DUMP);
 	CONSTANT(NLM_F_DUMP_INTR);
@@ -263,6 +271,7 @@ int main(void)
 	CONSTANT(RTA_MULTIPATH);
 	CONSTANT(RTA_TABLE);
 	CONSTANT(RTA_VIA);
+	CONSTANT(TCA_KIND);
 	CONSTANT(POLLIN);
 	CONSTANT(LOCK_EX);
 	CONSTANT(LOCK_NB);

@@ -28,23 +28,31 @@ public record BpfTcFilter(int ifindex, TcDirection direction, int handle, int pr
      * Attaches a program, in place of any that is here, and makes the qdisc if need be. Its return value is the verdict;
      * TC_ACT_UNSPEC leaves it to the next filter.
      *
-     * @throws BpfException ENODEV if there is no such device, EINVAL if an older kind of qdisc keeps clsact out
+     * @throws BpfException ENODEV if there is no such device, EEXIST if it has a qdisc of the kind ingress in clsact's place
      */
     public void attach(BpfProgram program) {
         try (Arena arena = Arena.ofConfined();
                 LibbpfLog.Said said = LibbpfLog.listen()) {
             MemorySegment hook = hook(arena);
             int made = (int) Calls.HOOK_CREATE.invokeExact(hook);
-            if (made != -Errno.EEXIST.number()) {
+            if (made == -Errno.EEXIST.number() && isClsact()) {
+                said.take();
+            } else {
                 check(made, "bpf_tc_hook_create", said);
             }
-            said.take();
             MemorySegment options = options(arena);
             options.set(JAVA_INT, Calls.PROGRAM_FD, program.fd());
             options.set(JAVA_INT, Calls.FLAGS, REPLACE);
             check((int) Calls.ATTACH.invokeExact(hook, options), "bpf_tc_attach", said);
         } catch (Throwable t) {
             throw Native.rethrow(t);
+        }
+    }
+
+    /** The older ingress takes filters for egress too, and lets them meet what comes in (net/sched/sch_ingress.c). */
+    private boolean isClsact() {
+        try (Rtnetlink kernel = new Rtnetlink()) {
+            return kernel.qdiscs().contains(new Rtnetlink.Qdisc(ifindex, "clsact"));
         }
     }
 

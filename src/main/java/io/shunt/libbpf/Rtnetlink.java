@@ -61,6 +61,14 @@ public final class Rtnetlink implements AutoCloseable {
                     JAVA_BYTE.withName("rtm_type"),
                     JAVA_INT.withName("rtm_flags"))
             .withName("rtmsg");
+    static final StructLayout QDISC = MemoryLayout.structLayout(
+                    JAVA_BYTE.withName("tcm_family"),
+                    MemoryLayout.paddingLayout(3),
+                    JAVA_INT.withName("tcm_ifindex"),
+                    JAVA_INT.withName("tcm_handle"),
+                    JAVA_INT.withName("tcm_parent"),
+                    JAVA_INT.withName("tcm_info"))
+            .withName("tcmsg");
     static final StructLayout ATTRIBUTE = MemoryLayout.structLayout(
                     JAVA_SHORT.withName("rta_len"), JAVA_SHORT.withName("rta_type"))
             .withName("rtattr");
@@ -76,6 +84,7 @@ public final class Rtnetlink implements AutoCloseable {
     private static final int RTM_GETLINK = 18;
     private static final int RTM_GETADDR = 22;
     private static final int RTM_GETROUTE = 26;
+    private static final int RTM_GETQDISC = 38;
     private static final int NLM_F_REQUEST = 1;
     private static final int NLM_F_DUMP_INTR = 0x10;
     private static final int NLM_F_DUMP = 0x300;
@@ -99,6 +108,7 @@ public final class Rtnetlink implements AutoCloseable {
     private static final int RTA_MULTIPATH = 9;
     private static final int RTA_TABLE = 15;
     private static final int RTA_VIA = 18;
+    private static final int TCA_KIND = 1;
 
     /** What is repeated here from C, by its names there. */
     static final Map<String, Integer> CONSTANTS = Map.ofEntries(
@@ -129,7 +139,9 @@ public final class Rtnetlink implements AutoCloseable {
             Map.entry("RTA_GATEWAY", RTA_GATEWAY),
             Map.entry("RTA_MULTIPATH", RTA_MULTIPATH),
             Map.entry("RTA_TABLE", RTA_TABLE),
-            Map.entry("RTA_VIA", RTA_VIA));
+            Map.entry("RTA_VIA", RTA_VIA),
+            Map.entry("RTM_GETQDISC", RTM_GETQDISC),
+            Map.entry("TCA_KIND", TCA_KIND));
 
     /** The kernel fills no more than 32 KiB at once, however much there is room for (net/netlink/af_netlink.c). */
     private static final int BUFFER_BYTES = 64 * 1024;
@@ -140,7 +152,7 @@ public final class Rtnetlink implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final MemorySegment errno = Native.errnoState(arena);
     private final MemorySegment buffer = arena.allocate(BUFFER_BYTES, Long.BYTES);
-    private final MemorySegment request = arena.allocate(HEADER.byteSize() + LINK.byteSize(), Long.BYTES);
+    private final MemorySegment request = arena.allocate(HEADER.byteSize() + QDISC.byteSize(), Long.BYTES);
     private final Fd socket;
     private int sequence;
 
@@ -245,6 +257,13 @@ public final class Rtnetlink implements AutoCloseable {
         List<Route> routes = new ArrayList<>(dump(RTM_GETROUTE, AF_INET, ROUTE, Rtnetlink::route));
         routes.addAll(dump(RTM_GETROUTE, AF_INET6, ROUTE, Rtnetlink::route));
         return routes;
+    }
+
+    /** What queues a device's packets, or filters them: its kind is clsact, ingress, fq and so on. */
+    record Qdisc(int link, String kind) {}
+
+    List<Qdisc> qdiscs() {
+        return dump(RTM_GETQDISC, 0, QDISC, Rtnetlink::qdisc);
     }
 
     private <T> List<T> dump(int type, int family, StructLayout body, Function<MemorySegment, @Nullable T> reader) {
@@ -399,6 +418,15 @@ public final class Rtnetlink implements AutoCloseable {
                 hasGateway,
                 number(attributes.get(RTA_TABLE), unsigned(message, ROUTE, "rtm_table")),
                 unsigned(message, ROUTE, "rtm_type"));
+    }
+
+    static @Nullable Qdisc qdisc(MemorySegment message) {
+        if (message.byteSize() < QDISC.byteSize()) {
+            return null;
+        }
+        return new Qdisc(
+                message.get(JAVA_INT, offset(QDISC, "tcm_ifindex")),
+                string(attributes(message.asSlice(QDISC.byteSize())).get(TCA_KIND)));
     }
 
     /** By their types; of two of one type the last. Ends before the first whose length cannot be. */

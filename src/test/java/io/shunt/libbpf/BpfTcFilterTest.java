@@ -66,6 +66,21 @@ class BpfTcFilterTest {
     }
 
     @Test
+    void attach_whereAnotherQdiscKeepsClsactOut_saysSo() {
+        namespace.ip("link", "add", "bridge0", "type", "bridge");
+        namespace.run("tc", "qdisc", "add", "dev", "bridge0", "ingress");
+        int bridge = namespace.index("bridge0");
+        inside(() -> {
+            BpfTcFilter filter = new BpfTcFilter(bridge, TcDirection.EGRESS, 7, 3);
+            BpfException e = catchThrowableOfType(BpfException.class, () -> filter.attach(add));
+            assertThat(e.errno()).isEqualTo(Errno.EEXIST);
+            assertThat(e)
+                    .hasMessageStartingWith("bpf_tc_hook_create, filter 7 of priority 3 at EGRESS of device " + bridge);
+            assertThat(filter.programId()).isEmpty();
+        });
+    }
+
+    @Test
     void attach_toNoDevice_saysSo() {
         inside(() -> {
             BpfTcFilter filter = new BpfTcFilter(4711, TcDirection.INGRESS, 7, 3);

@@ -53,6 +53,7 @@ class LayoutTest {
                 Rtnetlink.LINK,
                 Rtnetlink.ADDRESS,
                 Rtnetlink.ROUTE,
+                Rtnetlink.QDISC,
                 Rtnetlink.ATTRIBUTE,
                 Rtnetlink.NEXT_HOP);
     }
