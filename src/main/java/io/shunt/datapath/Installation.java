@@ -445,10 +445,7 @@ public final class Installation implements AutoCloseable {
         BpfRoot.openExisting(bpfRoot).ifPresent(existing -> {
             try (BpfRoot root = existing) {
                 for (Path pin : root.links()) {
-                    try (BpfLink link = BpfLink.openPinned(pin)) {
-                        link.detach();
-                        link.unpin(pin);
-                    }
+                    DeviceHooks.remove(pin);
                     removed.add("detached " + pin);
                 }
                 for (Path pin : root.maps()) {
