@@ -62,6 +62,7 @@ public final class DeviceHooks {
     /**
      * What could not be done.
      *
+     * @param device its name; {@code *} if it is none in particular
      * @param hook the program's name
      */
     public record Failure(String device, String hook, String message) {}
@@ -110,10 +111,14 @@ public final class DeviceHooks {
                 attempt(pin, failed, () -> keep(pin, device, hook));
             }
         }
-        for (Path pin : pins()) {
-            if (!wanted.contains(pin)) {
-                attempt(pin, failed, () -> remove(pin));
+        try {
+            for (Path pin : pins()) {
+                if (!wanted.contains(pin)) {
+                    attempt(pin, failed, () -> remove(pin));
+                }
             }
+        } catch (IOException e) {
+            failed.add(new Failure("*", "*", "what is pinned cannot be listed: " + e));
         }
         failed.stream()
                 .filter(each -> !failures.contains(each))
@@ -139,8 +144,8 @@ public final class DeviceHooks {
 
     private boolean isInForce(Device device, Hook hook) {
         Path pin = pin(device, hook);
-        int program = programs.apply(hook.program()).info().id();
         try {
+            int program = programs.apply(hook.program()).info().id();
             if (Files.isSymbolicLink(pin)) {
                 return filter(device, hook).programId().equals(OptionalInt.of(program));
             }
@@ -168,8 +173,11 @@ public final class DeviceHooks {
                 return;
             }
             message = String.valueOf(e.getMessage());
-        } catch (InstallationException | UncheckedIOException | IOException e) {
+        } catch (InstallationException e) {
             message = String.valueOf(e.getMessage());
+        } catch (UncheckedIOException | IOException e) {
+            // Its message is often but the file's name.
+            message = e.toString();
         }
         failed.add(new Failure(device(pin), program(pin), message));
     }
@@ -339,11 +347,7 @@ public final class DeviceHooks {
         return String.valueOf(pin.getFileName());
     }
 
-    private List<Path> pins() {
-        try {
-            return root.links().stream().filter(pin -> name(pin).contains("@")).toList();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private List<Path> pins() throws IOException {
+        return root.links().stream().filter(pin -> name(pin).contains("@")).toList();
     }
 }

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.shunt.datapath.DeviceHooks.Attachment;
 import io.shunt.datapath.DeviceHooks.Device;
+import io.shunt.datapath.DeviceHooks.Failure;
 import io.shunt.datapath.DeviceHooks.Hook;
 import io.shunt.libbpf.AttachType;
 import io.shunt.libbpf.BpfLink;
@@ -324,6 +325,19 @@ class DeviceHooksTest {
 
         assertThat(hooks.failures()).isEmpty();
         assertThat(wayOut()).isEqualTo("3");
+    }
+
+    @ParameterizedTest(name = "TCX {0}")
+    @ValueSource(booleans = {true, false})
+    void aRootThatIsGone_isTold(boolean tcx) {
+        pins.close();
+        DeviceHooks hooks = hooks(tcx);
+
+        follow(hooks, device(INWARD));
+
+        assertThat(hooks.failures()).extracting(Failure::device).containsExactlyInAnyOrder("eth0.1", "*");
+        assertThat(attachments(hooks)).noneMatch(Attachment::isInForce);
+        assertThat(attached(TcDirection.INGRESS)).isEmpty();
     }
 
     @ParameterizedTest(name = "TCX {0}")
