@@ -26,7 +26,8 @@ import org.slf4j.LoggerFactory;
 public final class HostNetwork implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(HostNetwork.class);
     private static final Duration STOPS_WITHIN = Duration.ofMillis(500);
-    private static final Duration REST = Duration.ofMillis(100);
+    private static final long REST_NANOS = Duration.ofMillis(100).toNanos();
+    private static final int REST_FOLD = 9;
     private static final long LOOK_NANOS = Duration.ofSeconds(30).toNanos();
 
     private final NodeDevices devices;
@@ -74,10 +75,13 @@ public final class HostNetwork implements AutoCloseable {
             long lookAt = System.nanoTime() + LOOK_NANOS;
             while (!closing.await(0, TimeUnit.NANOSECONDS)) {
                 if (heardWithin(STOPS_WITHIN) || System.nanoTime() - lookAt >= 0) {
+                    long began = System.nanoTime();
                     look();
-                    lookAt = System.nanoTime() + LOOK_NANOS;
-                    // Changes come in swarms; all that ring meanwhile are seen by one look.
-                    closing.await(REST.toNanos(), TimeUnit.NANOSECONDS);
+                    long finished = System.nanoTime();
+                    lookAt = finished + LOOK_NANOS;
+                    // Changes come in swarms; all that ring meanwhile are seen by one look. On a router with a
+                    // million routes a look takes long, and has to be rare.
+                    closing.await(Math.max(REST_NANOS, REST_FOLD * (finished - began)), TimeUnit.NANOSECONDS);
                 }
             }
         } catch (InterruptedException e) {
@@ -105,7 +109,6 @@ public final class HostNetwork implements AutoCloseable {
     private void look() {
         try {
             List<LinkAddress> addresses = kernel.addresses();
-            NodeDevices.Found found = devices.among(kernel.links(), addresses, kernel.routes());
             Set<Address> now = addresses.stream()
                     .map(address -> Address.of(address.address().getAddress()))
                     .collect(Collectors.toUnmodifiableSet());
@@ -113,6 +116,7 @@ public final class HostNetwork implements AutoCloseable {
                 toldAddresses = now;
                 addressSink.accept(new Change.HostAddressesChange(now));
             }
+            NodeDevices.Found found = devices.among(kernel.links(), addresses, kernel.routes(NodeDevices::isTelling));
             if (!found.equals(toldDevices)) {
                 toldDevices = found;
                 deviceSink.accept(found);

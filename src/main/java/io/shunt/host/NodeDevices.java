@@ -153,6 +153,11 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
         return new Search(links, addresses, routes).found();
     }
 
+    /** Whether a route says anything of the devices that it leads out of; {@link #among} needs no others. */
+    static boolean isTelling(Route route) {
+        return route.type() == Route.UNICAST && (route.isDefault() || (route.isToHost() && !route.hasGateway()));
+    }
+
     private static boolean isNamed(List<String> patterns, String name) {
         return patterns.stream()
                 .anyMatch(pattern -> matcher(pattern).matcher(name).matches());
@@ -193,17 +198,12 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
                                 .add(address);
                         own.add(List.of(address.link(), address.address()));
                     });
-            for (Route route : routes) {
-                if (route.type() != Route.UNICAST) {
-                    continue;
-                }
+            for (Route route : routes.stream().filter(NodeDevices::isTelling).toList()) {
                 for (int link : route.links()) {
-                    if (route.prefixLength() == 0) {
+                    // The kernel has a host route of its own to an IPv6 address that is all of its range.
+                    if (route.isDefault()) {
                         withDefaultRoute.add(link);
-                    } else if (!route.hasGateway()
-                            && route.prefixLength() == 8 * route.destination().getAddress().length
-                            // The kernel has such a route to an IPv6 address that is all of its range.
-                            && !own.contains(List.of(link, route.destination()))) {
+                    } else if (!own.contains(List.of(link, route.destination()))) {
                         withHostRoute.add(link);
                     }
                 }

@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -226,6 +227,16 @@ public final class Rtnetlink implements AutoCloseable {
         public Route {
             links = List.copyOf(links);
         }
+
+        /** To whatever has no other route. */
+        public boolean isDefault() {
+            return prefixLength == 0;
+        }
+
+        /** To one address. */
+        public boolean isToHost() {
+            return prefixLength == Byte.SIZE * destination.getAddress().length;
+        }
     }
 
     /**
@@ -249,13 +260,17 @@ public final class Rtnetlink implements AutoCloseable {
     }
 
     /**
-     * The IPv4 and IPv6 routes of all tables.
+     * The IPv4 and IPv6 routes of all tables. Of a router's million only those are kept that are wanted.
      *
      * @throws BpfException if the kernel does not tell
      */
-    public List<Route> routes() {
-        List<Route> routes = new ArrayList<>(dump(RTM_GETROUTE, AF_INET, ROUTE, Rtnetlink::route));
-        routes.addAll(dump(RTM_GETROUTE, AF_INET6, ROUTE, Rtnetlink::route));
+    public List<Route> routes(Predicate<Route> wanted) {
+        Function<MemorySegment, @Nullable Route> reader = message -> {
+            Route route = route(message);
+            return route != null && wanted.test(route) ? route : null;
+        };
+        List<Route> routes = new ArrayList<>(dump(RTM_GETROUTE, AF_INET, ROUTE, reader));
+        routes.addAll(dump(RTM_GETROUTE, AF_INET6, ROUTE, reader));
         return routes;
     }
 

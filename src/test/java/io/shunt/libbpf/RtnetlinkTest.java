@@ -106,13 +106,17 @@ class RtnetlinkTest {
             int a = namespace.index("veth0");
             int b = namespace.index("veth1");
 
-            assertThat(kernel.routes())
+            assertThat(kernel.routes(route -> true))
                     .contains(
                             new Route(ip("10.9.0.7"), 32, List.of(a), false, 254, Route.UNICAST),
                             new Route(ip("10.8.0.0"), 16, List.of(), false, 254, 6),
                             new Route(ip("0.0.0.0"), 0, List.of(a), true, 1000, Route.UNICAST),
                             new Route(ip("10.7.0.0"), 16, List.of(a, b), true, 254, Route.UNICAST),
                             new Route(ip("fd09::7"), 128, List.of(b), false, 254, Route.UNICAST));
+            assertThat(kernel.routes(route -> route.isToHost() && route.type() == Route.UNICAST))
+                    .extracting(Route::destination)
+                    .contains(ip("10.9.0.7"), ip("fd09::7"))
+                    .doesNotContain(ip("10.8.0.0"), ip("0.0.0.0"));
         }
     }
 
