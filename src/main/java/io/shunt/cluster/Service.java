@@ -1,9 +1,12 @@
 package io.shunt.cluster;
 
 import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * A Service that a proxy has to serve; those that kube-proxy skips (headless, ExternalName, another proxy's) never
@@ -53,7 +56,9 @@ public record Service(
      * @param ips the Service's external IPs ({@code spec.externalIPs}), of either family
      * @param loadBalancerIps where its load balancer delivers to ({@code status.loadBalancer.ingress} with an ip and
      *     ipMode VIP), of either family
-     * @param sourceRanges from where its load-balancer IPs may be reached; a family without any is open
+     * @param sourceRanges from where its load-balancer IPs of their families may be reached
+     * @param restricted the families whose load-balancer IPs may be reached from there alone: those of the ranges, and
+     *     those that shall have some of which none can be used, which nobody reaches
      * @param policy where connections from outside may go
      * @param healthCheckNodePort where load balancers ask whether this node has endpoints, 1 to 65535; 0 if they do not
      *     (only with type LoadBalancer and policy Local)
@@ -62,15 +67,34 @@ public record Service(
             List<Address> ips,
             List<Address> loadBalancerIps,
             List<Prefix> sourceRanges,
+            Set<IpFamily> restricted,
             TrafficPolicy policy,
             int healthCheckNodePort) {
         /** No other way in. */
-        public static final External NONE = new External(List.of(), List.of(), List.of(), TrafficPolicy.CLUSTER, 0);
+        public static final External NONE =
+                new External(List.of(), List.of(), List.of(), Set.of(), TrafficPolicy.CLUSTER, 0);
 
         public External {
             ips = List.copyOf(ips);
             loadBalancerIps = List.copyOf(loadBalancerIps);
             sourceRanges = List.copyOf(sourceRanges);
+            restricted = Set.copyOf(restricted);
+        }
+
+        /** One whose source ranges can all be used: a family without any is open. */
+        public External(
+                List<Address> ips,
+                List<Address> loadBalancerIps,
+                List<Prefix> sourceRanges,
+                TrafficPolicy policy,
+                int healthCheckNodePort) {
+            this(
+                    ips,
+                    loadBalancerIps,
+                    sourceRanges,
+                    sourceRanges.stream().map(Prefix::family).collect(Collectors.toSet()),
+                    policy,
+                    healthCheckNodePort);
         }
     }
 }

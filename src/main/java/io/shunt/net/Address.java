@@ -35,6 +35,14 @@ public record Address(long high, long low) implements Comparable<Address> {
     }
 
     /**
+     * Reads an address as kube-proxy reads what an old API server let into a Service (ParseIPSloppy, k8s.io/utils/net):
+     * 010.0.0.1 is 10.0.0.1, and so is ::ffff:10.0.0.1.
+     */
+    public static Optional<Address> parseSloppily(String text) {
+        return Optional.ofNullable(AddressText.parseSloppily(text));
+    }
+
+    /**
      * {@link #parse} for text known to be good.
      *
      * @throws IllegalArgumentException if it is not an address

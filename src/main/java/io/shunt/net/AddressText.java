@@ -1,10 +1,12 @@
 package io.shunt.net;
 
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Addresses as text: dotted quads and RFC 4291 in, dotted quads and RFC 5952 out. */
 final class AddressText {
     private static final int GROUPS = 8;
+    private static final Pattern LEADING_ZEROS = Pattern.compile("\\b0+(?=[0-9])");
 
     private AddressText() {}
 
@@ -34,7 +36,22 @@ final class AddressText {
         return bits;
     }
 
+    /** Leading zeros say nothing, and IPv4 may be in IPv6 clothing. */
+    static @Nullable Address parseSloppily(String text) {
+        int quad = text.lastIndexOf(':') + 1;
+        String strict = text.indexOf('.', quad) < 0
+                ? text
+                : text.substring(0, quad)
+                        + LEADING_ZEROS.matcher(text.substring(quad)).replaceAll("");
+        return quad == 0 ? parseV4(strict) : parseGroups(strict);
+    }
+
     static @Nullable Address parseV6(String text) {
+        Address address = parseGroups(text);
+        return address == null || address.isV4() ? null : address;
+    }
+
+    private static @Nullable Address parseGroups(String text) {
         int[] groups = new int[GROUPS];
         int count = 0;
         int gap = -1;
@@ -87,8 +104,7 @@ final class AddressText {
         if (gap < 0 ? count != GROUPS : count == GROUPS) {
             return null;
         }
-        Address address = spread(groups, count, gap);
-        return address.isV4() ? null : address;
+        return spread(groups, count, gap);
     }
 
     private static Address spread(int[] groups, int count, int gap) {

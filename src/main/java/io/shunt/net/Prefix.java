@@ -1,6 +1,7 @@
 package io.shunt.net;
 
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * A range of addresses of one family (CIDR).
@@ -35,21 +36,30 @@ public record Prefix(Address address, int bits) {
 
     /** Reads {@code 10.0.0.0/8} or {@code fd00::/8}; an address alone is none. */
     public static Optional<Prefix> parse(String text) {
+        return parse(text, Address::parse, "0|[1-9][0-9]{0,2}");
+    }
+
+    /** Reads a range as kube-proxy does (ParseCIDRSloppy): its address {@linkplain Address#parseSloppily sloppily}. */
+    public static Optional<Prefix> parseSloppily(String text) {
+        return parse(text, Address::parseSloppily, "0*[0-9]{1,3}");
+    }
+
+    private static Optional<Prefix> parse(
+            String text, Function<String, Optional<Address>> addressParser, String lengthForm) {
         int slash = text.indexOf('/');
         if (slash < 0) {
             return Optional.empty();
         }
         String length = text.substring(slash + 1);
-        if (!length.matches("0|[1-9][0-9]{0,2}")) {
+        if (!length.matches(lengthForm)) {
             return Optional.empty();
         }
-        return Address.parse(text.substring(0, slash))
-                .filter(address -> Integer.parseInt(length) <= ADDRESS_BITS - before(address))
-                .map(address -> new Prefix(address, before(address) + Integer.parseInt(length)));
-    }
-
-    private static int before(Address address) {
-        return address.isV4() ? V4_BEFORE : 0;
+        // In IPv6 clothing, IPv4 has the length of IPv6.
+        int bits = (text.indexOf(':') < 0 ? V4_BEFORE : 0) + Integer.parseInt(length);
+        return addressParser
+                .apply(text.substring(0, slash))
+                .filter(address -> bits <= ADDRESS_BITS)
+                .map(address -> new Prefix(address, bits));
     }
 
     public IpFamily family() {

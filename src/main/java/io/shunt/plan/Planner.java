@@ -33,30 +33,30 @@ public final class Planner {
                 new ArrayList<>(service.ports().size() * service.clusterIps().size());
         for (Address clusterIp : service.clusterIps()) {
             List<Prefix> ranges = sourceRanges(service, clusterIp.family());
+            boolean restricted = service.external().restricted().contains(clusterIp.family())
+                    && ranges.stream().noneMatch(range -> range.length() == 0);
             for (Service.Port port : service.ports()) {
                 var name = new ServicePortName(service.name(), port.name(), port.protocol(), clusterIp.family());
                 planned.add(new PlannedService(
                         name,
                         new VirtualService(
                                 name.toString(),
-                                frontends(service, clusterIp, port, !ranges.isEmpty()),
+                                frontends(service, clusterIp, port, restricted),
                                 backends(
                                         Candidates.of(slices, clusterIp.family(), target -> leadsTo(port, target)),
                                         here),
-                                ranges,
+                                restricted ? ranges : List.of(),
                                 service.affinitySeconds())));
             }
         }
         return planned;
     }
 
-    /** Those of one family; none if they let everyone in (kube-proxy serviceport.go). */
     private static List<Prefix> sourceRanges(Service service, IpFamily family) {
-        List<Prefix> ranges = service.external().sourceRanges().stream()
+        return service.external().sourceRanges().stream()
                 .filter(range -> range.family() == family)
                 .distinct()
                 .toList();
-        return ranges.stream().anyMatch(range -> range.length() == 0) ? List.of() : ranges;
     }
 
     /**

@@ -24,6 +24,7 @@ import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -34,9 +35,10 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * API objects to cluster records. An object that the API server would refuse is refused as a whole; what kube-proxy
- * 1.36 skips is not served (pkg/proxy/util/utils.go, pkg/proxy/endpointslicecache.go). Strings that many objects share
- * are interned.
+ * API objects to cluster records. An object that the API server would refuse is refused as a whole, but for those lists
+ * of addresses that older API servers let anything into: of them the odd entry is left out, as with kube-proxy. What
+ * kube-proxy 1.36 skips is not served (pkg/proxy/util/utils.go, pkg/proxy/endpointslicecache.go). Strings that many
+ * objects share are interned.
  */
 final class Conversion {
     static final String SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name";
@@ -75,15 +77,15 @@ final class Conversion {
                 && orEmpty(spec.getClusterIPs()).isEmpty()) {
             return Converted.notServed(name, "without spec.clusterIP");
         }
-        return Converted.served(
+        List<InvalidObjectException> leftOut = new ArrayList<>();
+        Service service = new Service(
                 name,
-                new Service(
-                        name,
-                        clusterIps(spec),
-                        servicePorts(orEmpty(spec.getPorts())),
-                        external(spec, raw.getStatus()),
-                        policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
-                        affinitySeconds(spec)));
+                clusterIps(spec),
+                servicePorts(orEmpty(spec.getPorts())),
+                external(spec, raw.getStatus(), leftOut),
+                policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
+                affinitySeconds(spec));
+        return Converted.served(name, service, leftOut);
     }
 
     private static List<Address> clusterIps(ServiceSpec spec) throws InvalidObjectException {
@@ -116,9 +118,10 @@ final class Conversion {
         return addresses;
     }
 
-    private static Service.External external(ServiceSpec spec, @Nullable ServiceStatus status)
+    private static Service.External external(
+            ServiceSpec spec, @Nullable ServiceStatus status, List<InvalidObjectException> leftOut)
             throws InvalidObjectException {
-        List<Address> ips = addresses("spec.externalIPs", orEmpty(spec.getExternalIPs()));
+        List<Address> ips = externalIps(orEmpty(spec.getExternalIPs()), leftOut);
         TrafficPolicy policy = policy("spec.externalTrafficPolicy", spec.getExternalTrafficPolicy());
         boolean loadBalanced = "LoadBalancer".equals(spec.getType());
         // A policy says nothing where there is no way in (ExternallyAccessible, pkg/api/v1/service/util.go).
@@ -128,50 +131,79 @@ final class Conversion {
         int healthCheckNodePort = loadBalanced && policy == TrafficPolicy.LOCAL
                 ? optionalPort("spec.healthCheckNodePort", spec.getHealthCheckNodePort())
                 : 0;
-        List<Address> loadBalancerIps = loadBalancerIps(status);
-        List<Prefix> sourceRanges = sourceRanges(orEmpty(spec.getLoadBalancerSourceRanges()));
-        return ips.isEmpty() && loadBalancerIps.isEmpty() && sourceRanges.isEmpty() && policy == TrafficPolicy.CLUSTER
+        List<Address> loadBalancerIps = loadBalancerIps(status, leftOut);
+        List<String> rangeTexts = orEmpty(spec.getLoadBalancerSourceRanges());
+        return ips.isEmpty() && loadBalancerIps.isEmpty() && rangeTexts.isEmpty() && policy == TrafficPolicy.CLUSTER
                 ? Service.External.NONE
-                : new Service.External(ips, loadBalancerIps, sourceRanges, policy, healthCheckNodePort);
+                : new Service.External(
+                        ips,
+                        loadBalancerIps,
+                        sourceRanges(rangeTexts, leftOut),
+                        restrictedFamilies(rangeTexts),
+                        policy,
+                        healthCheckNodePort);
     }
 
-    private static List<Address> addresses(String field, List<String> texts) throws InvalidObjectException {
+    private static List<Address> externalIps(List<String> texts, List<InvalidObjectException> leftOut) {
         List<Address> addresses = new ArrayList<>(texts.size());
         for (int i = 0; i < texts.size(); i++) {
-            addresses.add(address(field + "[" + i + "]", orEmpty(texts.get(i))));
+            try {
+                addresses.add(sloppyAddress("spec.externalIPs[" + i + "]", orEmpty(texts.get(i))));
+            } catch (InvalidObjectException e) {
+                leftOut.add(e);
+            }
         }
         return addresses;
     }
 
     /** Only what is delivered to the node with the address still on it: no host name, and no ipMode Proxy (KEP-1860). */
-    private static List<Address> loadBalancerIps(@Nullable ServiceStatus status) throws InvalidObjectException {
+    private static List<Address> loadBalancerIps(@Nullable ServiceStatus status, List<InvalidObjectException> leftOut) {
         List<LoadBalancerIngress> ingress = status == null || status.getLoadBalancer() == null
                 ? List.of()
                 : orEmpty(status.getLoadBalancer().getIngress());
         List<Address> addresses = new ArrayList<>(ingress.size());
         for (int i = 0; i < ingress.size(); i++) {
             String field = "status.loadBalancer.ingress[" + i + "]";
-            LoadBalancerIngress way = present(field, ingress.get(i));
-            String mode = orEmpty(way.getIpMode());
-            if (!orEmpty(way.getIp()).isEmpty() && (mode.isEmpty() || mode.equals("VIP"))) {
-                addresses.add(address(field + ".ip", way.getIp()));
+            try {
+                LoadBalancerIngress way = present(field, ingress.get(i));
+                String mode = orEmpty(way.getIpMode());
+                if (!orEmpty(way.getIp()).isEmpty() && (mode.isEmpty() || mode.equals("VIP"))) {
+                    addresses.add(sloppyAddress(field + ".ip", way.getIp()));
+                }
+            } catch (InvalidObjectException e) {
+                leftOut.add(e);
             }
         }
         return addresses;
     }
 
-    private static List<Prefix> sourceRanges(List<String> texts) throws InvalidObjectException {
+    private static List<Prefix> sourceRanges(List<String> texts, List<InvalidObjectException> leftOut) {
         List<Prefix> ranges = new ArrayList<>(texts.size());
         for (int i = 0; i < texts.size(); i++) {
-            String field = "spec.loadBalancerSourceRanges[" + i + "]";
             String text = orEmpty(texts.get(i)).strip();
-            ranges.add(Prefix.parse(text)
-                    .orElseThrow(() -> new InvalidObjectException(
-                            field,
-                            quoted(text) + " is no range of addresses",
-                            "write one like 10.0.0.0/8 or fd00::/8")));
+            Optional<Prefix> range = Prefix.parseSloppily(text);
+            range.ifPresent(ranges::add);
+            if (range.isEmpty()) {
+                leftOut.add(new InvalidObjectException(
+                        "spec.loadBalancerSourceRanges[" + i + "]",
+                        quoted(text) + " is no range of addresses",
+                        "write one like 10.0.0.0/8 or fd00::/8"));
+            }
         }
         return ranges;
+    }
+
+    /** A range that cannot be read does not open what it was to restrict: if its family cannot be read either, both. */
+    private static Set<IpFamily> restrictedFamilies(List<String> ranges) {
+        Set<IpFamily> families = EnumSet.noneOf(IpFamily.class);
+        for (String range : ranges) {
+            String text = orEmpty(range).strip();
+            Prefix.parseSloppily(text)
+                    .map(Prefix::family)
+                    .or(() -> Address.parseSloppily(text.split("/", 2)[0]).map(Address::family))
+                    .ifPresentOrElse(families::add, () -> families.addAll(EnumSet.allOf(IpFamily.class)));
+        }
+        return families;
     }
 
     private static TrafficPolicy policy(String field, @Nullable String text) throws InvalidObjectException {
@@ -412,7 +444,14 @@ final class Conversion {
     }
 
     private static Address address(String field, String text) throws InvalidObjectException {
-        Optional<Address> address = Address.parse(text);
+        return address(field, text, Address.parse(text));
+    }
+
+    private static Address sloppyAddress(String field, String text) throws InvalidObjectException {
+        return address(field, text, Address.parseSloppily(text));
+    }
+
+    private static Address address(String field, String text, Optional<Address> address) throws InvalidObjectException {
         if (address.isEmpty()) {
             throw new InvalidObjectException(field, quoted(text) + " is no IP address", IP_CURE);
         }

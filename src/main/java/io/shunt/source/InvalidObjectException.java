@@ -17,6 +17,11 @@ final class InvalidObjectException extends Exception {
         return new Problem(Problem.Cause.INVALID, object, where, field, String.valueOf(getMessage()), cure);
     }
 
+    /** That {@code object} is served without the field, which is an entry of a list. */
+    Problem leftOut(String object) {
+        return new Problem(Problem.Cause.INVALID, object, "", field, getMessage() + ", so it is left out", cure);
+    }
+
     String field() {
         return field;
     }

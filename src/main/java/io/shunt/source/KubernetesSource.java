@@ -110,27 +110,37 @@ final class KubernetesSource implements Source {
                         .withoutLabel(Conversion.SERVICE_PROXY_NAME)
                         .withoutField("spec.clusterIP", "None"),
                 Service::new,
-                (name, service) -> ledger.service(
-                        name,
-                        service == null ? null : Conversion.service(service).object()));
+                this::service);
         inform(
                 SLICES,
                 "EndpointSlice",
                 client.discovery().v1().endpointSlices().inAnyNamespace().withoutLabel(Conversion.HEADLESS),
                 EndpointSlice::new,
-                (name, slice) -> ledger.slice(
-                        name, slice == null ? null : Conversion.slice(slice).object()));
-        inform(
-                NODES,
-                "Node",
-                client.nodes().withField("metadata.name", nodeName),
-                Node::new,
-                (name, node) -> ledger.node(node == null ? null : Conversion.node(node)));
+                (name, slice) -> {
+                    ledger.slice(
+                            name, slice == null ? null : Conversion.slice(slice).object());
+                    return List.of();
+                });
+        inform(NODES, "Node", client.nodes().withField("metadata.name", nodeName), Node::new, (name, node) -> {
+            ledger.node(node == null ? null : Conversion.node(node));
+            return List.of();
+        });
     }
 
-    /** Takes an object's new state, null if it is gone. */
+    private List<InvalidObjectException> service(ObjectName name, @Nullable Service service)
+            throws InvalidObjectException {
+        if (service == null) {
+            ledger.service(name, null);
+            return List.of();
+        }
+        Converted<io.shunt.cluster.Service> converted = Conversion.service(service);
+        ledger.service(name, converted.object());
+        return converted.leftOut();
+    }
+
+    /** Takes an object's new state, null if it is gone, and returns what had to be left out of it. */
     private interface Taker<T> {
-        void take(ObjectName name, @Nullable T object) throws InvalidObjectException;
+        List<InvalidObjectException> take(ObjectName name, @Nullable T object) throws InvalidObjectException;
     }
 
     private <T extends HasMetadata> void inform(
@@ -171,8 +181,14 @@ final class KubernetesSource implements Source {
         private void take(T named, @Nullable T object) {
             String key = kind + " " + Cache.metaNamespaceKeyFunc(named);
             try {
-                taker.take(Conversion.name(named), object);
-                problems.mend(key);
+                List<InvalidObjectException> leftOut = taker.take(Conversion.name(named), object);
+                if (leftOut.isEmpty()) {
+                    problems.mend(key);
+                } else {
+                    problems.raise(
+                            key,
+                            leftOut.stream().map(entry -> entry.leftOut(key)).toList());
+                }
                 invalid.remove(key);
                 completeIfListed();
             } catch (InvalidObjectException e) {

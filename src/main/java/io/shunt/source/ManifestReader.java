@@ -3,6 +3,7 @@ package io.shunt.source;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.shunt.cluster.ObjectName;
+import io.shunt.cluster.Service;
 import io.shunt.source.Problem.Cause;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -216,7 +217,9 @@ final class ManifestReader {
 
         private void service(io.fabric8.kubernetes.api.model.Service raw) {
             try {
-                add(found.services, "Service", Conversion.service(raw));
+                Converted<Service> converted = Conversion.service(raw);
+                converted.leftOut().forEach(entry -> invalid(entry, raw));
+                add(found.services, "Service", converted);
             } catch (InvalidObjectException e) {
                 invalid(e, raw);
             }

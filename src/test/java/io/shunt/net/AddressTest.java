@@ -72,6 +72,38 @@ class AddressTest {
         assertThatThrownBy(() -> Address.of(text)).isInstanceOf(IllegalArgumentException.class);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "10.96.0.1, 10.96.0.1",
+        "010.096.00.001, 10.96.0.1",
+        "0000000010.0.0.1, 10.0.0.1",
+        "255.255.255.0255, 255.255.255.255",
+        "::ffff:1.2.3.4, 1.2.3.4",
+        "::ffff:102:304, 1.2.3.4",
+        "64:ff9b::192.000.02.33, 64:ff9b::c000:221",
+        "FD00::0a, fd00::a"
+    })
+    void parseSloppily_readsAsKubeProxyDoes(String text, String canonical) {
+        assertThat(Address.parseSloppily(text).orElseThrow()).hasToString(canonical);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "bad",
+                "1.2.3",
+                "1.2.3.0256",
+                "1.2.3.04.5",
+                " 1.2.3.4",
+                "0x1.2.3.4",
+                "00001::",
+                "::1.2.3.0400"
+            })
+    void parseSloppily_badText_isNoAddress(String text) {
+        assertThat(Address.parseSloppily(text)).isEmpty();
+    }
+
     @ParameterizedTest(name = "seed {0}")
     @ValueSource(longs = {1, 2, 3})
     void parse_randomBytes_agreesWithTheJdkAndWithItself(long seed) throws UnknownHostException {

@@ -44,6 +44,23 @@ class PrefixTest {
 
     @ParameterizedTest
     @CsvSource({
+        "010.1.2.3/08, 10.0.0.0/8",
+        "10.1.2.3/000, 0.0.0.0/0",
+        "::ffff:10.1.2.3/104, 10.0.0.0/8",
+        "fd00::1/064, fd00::/64",
+    })
+    void parseSloppily_readsAsKubeProxyDoes(String text, String written) {
+        assertThat(Prefix.parseSloppily(text).orElseThrow()).hasToString(written);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/0033", "10.0.0.0/+8", "fd00::/129"})
+    void parseSloppily_whatIsNoRange_isEmpty(String text) {
+        assertThat(Prefix.parseSloppily(text)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
         "10.0.0.0/8, 10.255.0.1, true",
         "10.0.0.0/8, 11.0.0.0, false",
         "0.0.0.0/0, 203.0.113.1, true",

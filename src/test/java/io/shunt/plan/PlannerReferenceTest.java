@@ -82,12 +82,14 @@ class PlannerReferenceTest {
                 hosts(backends, state -> state.takes(access.outside())),
                 hosts(backends, Backend.State::serves),
                 hosts(backends, state -> true),
-                access.restricted()
-                        ? service.sourceRanges().stream()
-                                .map(Prefix::toString)
-                                .collect(Collectors.toCollection(TreeSet::new))
-                        : Set.of(),
+                access.restricted() ? allowed(service) : Set.of(),
                 service.affinitySeconds());
+    }
+
+    private static Set<String> allowed(VirtualService service) {
+        return service.sourceRanges().isEmpty()
+                ? Set.of("nobody")
+                : service.sourceRanges().stream().map(Prefix::toString).collect(Collectors.toCollection(TreeSet::new));
     }
 
     private static Set<String> hosts(List<Backend> backends, Predicate<Backend.State> state) {

@@ -11,6 +11,7 @@ import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -57,12 +58,15 @@ record RandomCluster(Service service, List<EndpointSlice> slices, Locality here)
             ports.add(new Service.Port(
                     one(random, PORT_NAMES), one(random, PROTOCOLS), 80 + i, random.nextBoolean() ? 0 : 30080 + i));
         }
-        Service.External external = new Service.External(
-                some(random, List.of(Address.of("203.0.113.1"), Address.of("2001:db8::1"), Address.of("203.0.113.2"))),
-                some(random, List.of(Address.of("192.0.2.1"), Address.of("2001:db8::2"), Address.of("203.0.113.1"))),
-                some(random, ranges("198.51.100.0/24", "2001:db8:1::/48", "0.0.0.0/0", "::/0", "10.0.0.0/8")),
-                policy(random),
-                0);
+        List<Address> ips =
+                some(random, List.of(Address.of("203.0.113.1"), Address.of("2001:db8::1"), Address.of("203.0.113.2")));
+        List<Address> loadBalancerIps =
+                some(random, List.of(Address.of("192.0.2.1"), Address.of("2001:db8::2"), Address.of("203.0.113.1")));
+        List<Prefix> ranges =
+                some(random, ranges("198.51.100.0/24", "2001:db8:1::/48", "0.0.0.0/0", "::/0", "10.0.0.0/8"));
+        Service.External external = random.nextInt(4) == 0
+                ? new Service.External(ips, loadBalancerIps, ranges, EnumSet.allOf(IpFamily.class), policy(random), 0)
+                : new Service.External(ips, loadBalancerIps, ranges, policy(random), 0);
         return new Service(WEB, clusterIps, ports, external, policy(random), random.nextBoolean() ? 0 : 60);
     }
 
@@ -132,19 +136,27 @@ record RandomCluster(Service service, List<EndpointSlice> slices, Locality here)
                                         s,
                                         s.clusterIps(),
                                         s.ports(),
-                                        new Service.External(l, e.loadBalancerIps(), e.sourceRanges(), e.policy(), 0))),
+                                        new Service.External(
+                                                l,
+                                                e.loadBalancerIps(),
+                                                e.sourceRanges(),
+                                                e.restricted(),
+                                                e.policy(),
+                                                0))),
                         without(e.loadBalancerIps())
                                 .map(l -> with(
                                         s,
                                         s.clusterIps(),
                                         s.ports(),
-                                        new Service.External(e.ips(), l, e.sourceRanges(), e.policy(), 0))),
+                                        new Service.External(
+                                                e.ips(), l, e.sourceRanges(), e.restricted(), e.policy(), 0))),
                         without(e.sourceRanges())
                                 .map(l -> with(
                                         s,
                                         s.clusterIps(),
                                         s.ports(),
-                                        new Service.External(e.ips(), e.loadBalancerIps(), l, e.policy(), 0))))
+                                        new Service.External(
+                                                e.ips(), e.loadBalancerIps(), l, e.restricted(), e.policy(), 0))))
                 .flatMap(each -> each);
         Stream<List<EndpointSlice>> lists = Stream.concat(
                 without(slices),

@@ -88,6 +88,8 @@ public final class Reference {
         }
         if (allowed.contains("0.0.0.0/0") || allowed.contains("::/0")) {
             allowed.clear();
+        } else if (allowed.isEmpty() && service.external().restricted().contains(family)) {
+            allowed.add("nobody");
         }
         String portAndProtocol = " " + port.port() + " " + port.protocol();
         for (Address ip : service.external().loadBalancerIps()) {

@@ -16,6 +16,7 @@ import io.shunt.table.VirtualService;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /** Which addresses a Service has, and how far connections to each may go: rows of kube-proxy's serviceport.go. */
@@ -122,6 +123,26 @@ class ServiceAddressesTest {
                 .containsEntry(nodePort(IpFamily.IPV4), Access.OPEN)
                 .containsEntry(frontend("10.96.0.1"), Access.OPEN);
         assertThat(v6.sourceRanges()).isEmpty();
+        assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), Access.OPEN);
+    }
+
+    @Test
+    void loadBalancerSourceRanges_ofWhichNoneCanBeUsed_letNobodyIn() {
+        Service.External allBad = new Service.External(
+                addresses("203.0.113.7"),
+                addresses("192.0.2.1", "2001:db8::1"),
+                List.of(),
+                Set.of(IpFamily.IPV4),
+                TrafficPolicy.CLUSTER,
+                0);
+
+        VirtualService v4 = plan(service(allBad, TrafficPolicy.CLUSTER), IpFamily.IPV4);
+        VirtualService v6 = plan(service(allBad, TrafficPolicy.CLUSTER), IpFamily.IPV6);
+
+        assertThat(v4.sourceRanges()).isEmpty();
+        assertThat(v4.frontends())
+                .containsEntry(frontend("192.0.2.1"), new Access(Reach.CLUSTER, Reach.CLUSTER, true))
+                .containsEntry(frontend("203.0.113.7"), Access.OPEN);
         assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), Access.OPEN);
     }
 

@@ -8,6 +8,11 @@ import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Occurrence;
+import io.shunt.cluster.Service;
+import io.shunt.cluster.TrafficPolicy;
+import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
+import io.shunt.net.Prefix;
 import io.shunt.source.Problem.Cause;
 import io.shunt.source.SourceCounters.Kind;
 import java.nio.file.Path;
@@ -411,6 +416,80 @@ class KubernetesSourceTest {
 
         eventually(() -> assertThat(told.complete()).isOne());
         assertThat(told.services()).hasSize(2);
+    }
+
+    private static String loadBalancer(String externalIps, String ranges, String ingress) {
+        return Yaml.service("web", "10.96.0.1", 80)
+                        .replace(
+                                "spec:",
+                                "spec:\n  type: LoadBalancer\n  externalIPs: " + externalIps
+                                        + "\n  loadBalancerSourceRanges: " + ranges)
+                + "status: {loadBalancer: {ingress: " + ingress + "}}\n";
+    }
+
+    @Test
+    void oddAddress_isLeftOut_andHoldsNothingBack_untilItIsMended() {
+        server.put(loadBalancer(
+                "[bad, 010.0.0.1, 0.0.0.0, \" 10.0.0.2\"]",
+                "[\" 198.51.100.77/024 \", 10.0.0.0/33]",
+                "[{ip: 1.2.3}, {ip: 192.0.02.1}, null]"));
+        startAndWatch();
+
+        assertThat(told.complete()).isOne();
+        assertThat(told.service("default/web").external())
+                .isEqualTo(new Service.External(
+                        List.of(Address.of("10.0.0.1")),
+                        List.of(Address.of("192.0.2.1")),
+                        List.of(Prefix.parse("198.51.100.0/24").orElseThrow()),
+                        TrafficPolicy.CLUSTER,
+                        0));
+        String cure =
+                "; write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as ::ffff:a.b.c.d";
+        assertThat(problems())
+                .containsExactly(
+                        "Service default/web: spec.externalIPs[0]: \"bad\" is no IP address, so it is left out" + cure,
+                        "Service default/web: spec.externalIPs[2]: 0.0.0.0 stands for every address, so it is left out;"
+                                + " write one address",
+                        "Service default/web: spec.externalIPs[3]: \" 10.0.0.2\" is no IP address, so it is left out"
+                                + cure,
+                        "Service default/web: spec.loadBalancerSourceRanges[1]: \"10.0.0.0/33\" is no range of"
+                                + " addresses, so it is left out; write one like 10.0.0.0/8 or fd00::/8",
+                        "Service default/web: status.loadBalancer.ingress[0].ip: \"1.2.3\" is no IP address, so it is"
+                                + " left out" + cure,
+                        "Service default/web: status.loadBalancer.ingress[2]: is empty, so it is left out; write it, or"
+                                + " leave it out");
+        assertThat(source.counters().errors(Cause.INVALID)).isEqualTo(6);
+
+        server.put(loadBalancer("[010.0.0.1]", "[bad]", "[]"));
+        eventually(() -> assertThat(problems())
+                .containsExactly(
+                        "Service default/web: spec.loadBalancerSourceRanges[0]: \"bad\" is no range of addresses,"
+                                + " so it is left out; write one like 10.0.0.0/8 or fd00::/8"));
+        server.delete("Service", "default/web");
+
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(told.services()).isEmpty();
+    }
+
+    @ParameterizedTest(name = "{0}: {1}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            [10.0.0.0/33]                  | IPV4
+            [010.0.0.0]                    | IPV4
+            [fd00::/129]                   | IPV6
+            [fd00::/8, 10.0.0.0/x]         | IPV4 IPV6
+            [fd00::/8]                     | IPV6
+            [bad]                          | IPV4 IPV6
+            [""]                           | IPV4 IPV6
+            [10.0.0/8]                     | IPV4 IPV6
+            []                             |
+            """)
+    void sourceRangeThatIsLeftOut_opensNoFamily(String ranges, String restricted) {
+        server.put(loadBalancer("[]", ranges, "[{ip: 192.0.2.1}]"));
+        startAndWatch();
+
+        assertThat(told.service("default/web").external().restricted())
+                .extracting(IpFamily::name)
+                .containsExactlyInAnyOrder(restricted == null ? new String[0] : restricted.split(" "));
     }
 
     @Test

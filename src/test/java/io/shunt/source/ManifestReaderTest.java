@@ -413,6 +413,26 @@ class ManifestReaderTest {
     }
 
     @Test
+    void service_oddAddress_isAProblemOfTheFile() throws IOException {
+        Manifests found = yaml("""
+                apiVersion: v1
+                kind: Service
+                metadata: {name: web}
+                spec:
+                  clusterIP: 10.96.0.1
+                  ports: [{port: 80}]
+                  externalIPs:
+                  - 010.0.0.1
+                  - 10.0.0.300
+                """);
+
+        assertThat(found.problems)
+                .hasToString("[Service default/web (web.yaml:9): spec.externalIPs[1]: \"10.0.0.300\" is no IP address;"
+                        + " write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as"
+                        + " ::ffff:a.b.c.d]");
+    }
+
+    @Test
     void service_withoutPorts_orSpec_orName() throws IOException {
         Manifests found = yaml("""
                 apiVersion: v1

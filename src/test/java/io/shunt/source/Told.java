@@ -58,6 +58,14 @@ final class Told implements ChangeSink {
                 .toList();
     }
 
+    /** The Service {@code namespace/name}. */
+    synchronized Service service(String name) {
+        return services.values().stream()
+                .filter(service -> service.name().toString().equals(name))
+                .findFirst()
+                .orElseThrow();
+    }
+
     /** The slices told and not taken back, as {@code namespace/name=[addresses]}. */
     synchronized List<String> slices() {
         return slices.values().stream()
