@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
  * become one.
  *
  * @param clusterIps one or two addresses, at most one a family
- * @param ports in the Service's order; (port, protocol) and (name, protocol) are unique
+ * @param ports in the Service's order; names, (port, protocol) and (node port, protocol) are unique
  * @param external how it is reached by other addresses than those
  * @param internalPolicy where connections to its cluster IPs may go
  * @param affinitySeconds how long a client stays with its backend after its last connection (session affinity

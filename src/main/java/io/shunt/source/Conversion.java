@@ -250,15 +250,16 @@ final class Conversion {
             throw new InvalidObjectException("spec.ports", "is empty", "write at least one port");
         }
         List<Service.Port> ports = new ArrayList<>(raw.size());
-        Set<Object> seen = HashSet.newHashSet(2 * raw.size());
+        Set<Object> seen = HashSet.newHashSet(3 * raw.size());
         for (int i = 0; i < raw.size(); i++) {
             String field = "spec.ports[" + i + "]";
             ServicePort port = present(field, raw.get(i));
             Protocol protocol = protocol(field + ".protocol", port.getProtocol());
             String name = orEmpty(port.getName()).intern();
             int number = port(field + ".port", port.getPort());
-            if (!seen.add(new PortName(name, protocol))) {
-                throw duplicateName(field, name, protocol);
+            int nodePort = optionalPort(field + ".nodePort", port.getNodePort());
+            if (!seen.add(name)) {
+                throw duplicateName(field, name.isEmpty() ? "a nameless port" : quoted(name));
             }
             if (!seen.add(new PortNumber(number, protocol))) {
                 throw new InvalidObjectException(
@@ -266,7 +267,13 @@ final class Conversion {
                         number + "/" + protocol + " is there already",
                         "give each port a number and protocol of its own");
             }
-            ports.add(new Service.Port(name, protocol, number, optionalPort(field + ".nodePort", port.getNodePort())));
+            if (nodePort != 0 && !seen.add(new NodePort(nodePort, protocol))) {
+                throw new InvalidObjectException(
+                        field + ".nodePort",
+                        nodePort + "/" + protocol + " is there already",
+                        "give each port a node port of its own, or leave it out");
+            }
+            ports.add(new Service.Port(name, protocol, number, nodePort));
         }
         return ports;
     }
@@ -313,7 +320,8 @@ final class Conversion {
             Protocol protocol = protocol(field + ".protocol", port.getProtocol());
             String name = orEmpty(port.getName()).intern();
             if (!seen.add(new PortName(name, protocol))) {
-                throw duplicateName(field, name, protocol);
+                throw duplicateName(
+                        field, name.isEmpty() ? "a nameless " + protocol + " port" : quoted(name) + "/" + protocol);
             }
             if (port.getPort() != null && port.getPort() != 0) {
                 ports.add(new EndpointSlice.Port(name, protocol, port(field + ".port", port.getPort())));
@@ -485,12 +493,9 @@ final class Conversion {
                         field, quoted(name) + " is no protocol that a Service can have", "write TCP, UDP or SCTP"));
     }
 
-    private static InvalidObjectException duplicateName(String field, String name, Protocol protocol) {
+    private static InvalidObjectException duplicateName(String field, String name) {
         return new InvalidObjectException(
-                field + ".name",
-                (name.isEmpty() ? "a nameless " + protocol + " port" : quoted(name) + "/" + protocol)
-                        + " is there already",
-                "give each port a name of its own");
+                field + ".name", name + " is there already", "give each port a name of its own");
     }
 
     private static <T> T present(String field, @Nullable T element) throws InvalidObjectException {
@@ -515,4 +520,6 @@ final class Conversion {
     private record PortName(String name, Protocol protocol) {}
 
     private record PortNumber(int number, Protocol protocol) {}
+
+    private record NodePort(int number, Protocol protocol) {}
 }

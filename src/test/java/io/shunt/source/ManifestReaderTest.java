@@ -392,7 +392,10 @@ class ManifestReaderTest {
             {name: b}                         | .port: is missing; write a port from 1 to 65535
             {name: 80, port: 80}              | .name: is not text; write text
             {name: b, port: 80, protocol: tcp} | .protocol: "tcp" is no protocol that a Service can have; write TCP, UDP or SCTP
-            {name: a, port: 81}               | .name: "a"/TCP is there already; give each port a name of its own
+            {name: a, port: 81}               | .name: "a" is there already; give each port a name of its own
+            {name: a, port: 81, protocol: UDP} | .name: "a" is there already; give each port a name of its own
+            {name: b, port: 81, nodePort: 30443} | .nodePort: 30443/TCP is there already; give each port a node port of its own, or leave it out
+            {name: b, port: 81, nodePort: -1} | .nodePort: -1 is no port; write a port from 1 to 65535
             {name: b, port: 443}              | .port: 443/TCP is there already; give each port a number and protocol of its own
             80                                | : is not an object; write an object
             null                              | : is empty; write it, or leave it out
@@ -405,11 +408,44 @@ class ManifestReaderTest {
                 spec:
                   clusterIP: 10.96.0.1
                   ports:
-                  - {name: a, port: 443}
+                  - {name: a, port: 443, nodePort: 30443}
                   - %s
                 """.formatted(port));
 
         assertThat(found.problems).hasToString("[Service default/web (web.yaml:8): spec.ports[1]" + message + "]");
+    }
+
+    @Test
+    void service_twoNamelessPorts() throws IOException {
+        Manifests found = yaml("""
+                apiVersion: v1
+                kind: Service
+                metadata: {name: web}
+                spec:
+                  clusterIP: 10.96.0.1
+                  ports: [{port: 53}, {port: 53, protocol: UDP}]
+                """);
+
+        assertThat(found.problems)
+                .hasToString("[Service default/web (web.yaml:6): spec.ports[1].name: a nameless port is there already;"
+                        + " give each port a name of its own]");
+    }
+
+    @Test
+    void service_oneNodePortForTwoProtocols_isLegal() throws IOException {
+        Manifests found = yaml("""
+                apiVersion: v1
+                kind: Service
+                metadata: {name: web}
+                spec:
+                  clusterIP: 10.96.0.1
+                  ports:
+                  - {name: dns-tcp, port: 53, nodePort: 30053}
+                  - {name: dns, port: 53, nodePort: 30053, protocol: UDP}
+                """);
+
+        assertThat(found.problems).isEmpty();
+        assertThat(found.services).hasSize(1);
     }
 
     @Test
