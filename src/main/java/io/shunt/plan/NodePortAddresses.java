@@ -6,8 +6,10 @@ import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -59,11 +61,8 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
      * @param node null if nothing is known of it
      */
     public Set<Address> select(Collection<Address> host, @Nullable Node node) {
-        List<Prefix> all = Stream.concat(ranges.stream(), primaryRanges(node)).toList();
         Set<Address> selected = new HashSet<>();
-        for (IpFamily family : IpFamily.values()) {
-            List<Prefix> own =
-                    all.stream().filter(range -> range.family() == family).toList();
+        rangesByFamily(node).forEach((family, own) -> {
             host.stream()
                     .filter(address -> address.family() == family && !address.isLoopback())
                     .filter(address -> own.isEmpty() || own.stream().anyMatch(range -> range.contains(address)))
@@ -73,7 +72,7 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
                     && (own.isEmpty() || own.stream().anyMatch(range -> range.contains(LOCALHOST)))) {
                 selected.add(LOCALHOST);
             }
-        }
+        });
         return Set.copyOf(selected);
     }
 
@@ -84,11 +83,8 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
      * @param node null if nothing is known of it
      */
     public Set<Address> listened(Collection<Address> host, @Nullable Node node) {
-        List<Prefix> all = Stream.concat(ranges.stream(), primaryRanges(node)).toList();
         Set<Address> listened = new HashSet<>();
-        for (IpFamily family : IpFamily.values()) {
-            List<Prefix> own =
-                    all.stream().filter(range -> range.family() == family).toList();
+        rangesByFamily(node).forEach((family, own) -> {
             if (own.isEmpty() || own.stream().anyMatch(range -> range.length() == 0)) {
                 listened.add(Address.unspecified(family));
             } else {
@@ -96,8 +92,20 @@ public record NodePortAddresses(List<Prefix> ranges, boolean primary, List<Addre
                         .filter(address -> own.stream().anyMatch(range -> range.contains(address)))
                         .forEach(listened::add);
             }
-        }
+        });
         return Set.copyOf(listened);
+    }
+
+    /** Of each family those in force; none: it takes them on all its addresses. */
+    private Map<IpFamily, List<Prefix>> rangesByFamily(@Nullable Node node) {
+        List<Prefix> all = Stream.concat(ranges.stream(), primaryRanges(node)).toList();
+        Map<IpFamily, List<Prefix>> byFamily = new EnumMap<>(IpFamily.class);
+        for (IpFamily family : IpFamily.values()) {
+            byFamily.put(
+                    family,
+                    all.stream().filter(range -> range.family() == family).toList());
+        }
+        return byFamily;
     }
 
     private Stream<Prefix> primaryRanges(@Nullable Node node) {

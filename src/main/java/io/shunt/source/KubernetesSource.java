@@ -227,15 +227,19 @@ final class KubernetesSource implements Source {
     }
 
     /** The Node is waited for until it is there or cannot be had: without it endpoints would be chosen for no zone first. */
+    private boolean hasListed() {
+        return listed.containsAll(NEEDED) && (listed.contains(NODES) || nodeFailed);
+    }
+
     private void tellIfListed() {
-        if (listed.containsAll(NEEDED) && (listed.contains(NODES) || nodeFailed)) {
+        if (hasListed()) {
             ledger.listed();
             completeIfListed();
         }
     }
 
     private void completeIfListed() {
-        if (!complete && listed.containsAll(NEEDED) && (listed.contains(NODES) || nodeFailed) && invalid.isEmpty()) {
+        if (!complete && hasListed() && invalid.isEmpty()) {
             complete = true;
             ledger.complete();
         }
