@@ -39,6 +39,7 @@ final class StatusScreen {
         out.println("Services  " + status.services() + " programmed, " + status.failedServices() + " failed, "
                 + status.backends() + " backends");
         out.println("Stale     " + staleSockets());
+        printEphemeralNodePorts(out);
         printPrograms(out);
         printMaps(out);
         printFailedCalls(out);
@@ -52,6 +53,17 @@ final class StatusScreen {
                 + (stale.endedUdp() + stale.endedTcp() == 0
                         ? ""
                         : "; ended " + stale.endedUdp() + " UDP, " + stale.endedTcp() + " TCP");
+    }
+
+    private void printEphemeralNodePorts(PrintWriter out) {
+        List<Integer> ports = status.ephemeralNodePorts();
+        if (!ports.isEmpty()) {
+            out.println("NodePorts "
+                    + (ports.size() == 1
+                            ? ports.getFirst() + " may be given to a client"
+                            : ports.size() + " may be given to clients, the first is " + ports.getFirst())
+                    + ": add the cluster's node ports to net.ipv4.ip_local_reserved_ports");
+        }
     }
 
     private String counts() {

@@ -7,6 +7,7 @@ import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.StaleSockets;
 import io.shunt.health.Probes;
+import io.shunt.host.EphemeralPorts;
 import io.shunt.host.HostNetwork;
 import io.shunt.host.NodeDevices;
 import io.shunt.libbpf.BpfException;
@@ -107,7 +108,7 @@ class DaemonConfiguration {
     HealthCheckNodePorts healthCheckNodePorts(
             RunOptions options, NodePortAddresses addresses, Source source, ControlLoop loop, RecentErrors errors) {
         HealthCheckNodePorts ports = new HealthCheckNodePorts(options.nodeName(), addresses, source, errors);
-        loop.whenProgrammed(ports);
+        loop.whenProgrammed(new EphemeralNodePorts(EphemeralPorts::now, ports));
         if (options.isOfCluster()) {
             loop.expectNode();
         }

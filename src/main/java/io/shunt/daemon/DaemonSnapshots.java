@@ -3,6 +3,7 @@ package io.shunt.daemon;
 import io.shunt.datapath.CallCount;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.StaleSockets;
+import io.shunt.host.EphemeralPorts;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -100,6 +101,7 @@ final class DaemonSnapshots implements Snapshots {
                         .map(error -> new Status.ErrorCount(error.getKey(), error.getValue()))
                         .toList(),
                 staleSocketsView(),
+                ephemeralNodePorts(programmed),
                 errors.list());
     }
 
@@ -155,6 +157,17 @@ final class DaemonSnapshots implements Snapshots {
         Map<Protocol, Long> ended = staleSockets.ended();
         return new Status.StaleSocketsView(
                 staleSockets.state(), ended.getOrDefault(Protocol.UDP, 0L), ended.getOrDefault(Protocol.TCP, 0L));
+    }
+
+    private static List<Integer> ephemeralNodePorts(Collection<Programmed> programmed) {
+        EphemeralPorts ephemeral = EphemeralPorts.now();
+        return programmed.stream()
+                .flatMap(each -> each.planned().service().frontends().keySet().stream())
+                .filter(frontend -> frontend.isOfNode() && ephemeral.contain(frontend.port()))
+                .map(Frontend::port)
+                .distinct()
+                .sorted()
+                .toList();
     }
 
     private static Status.CallView callView(CallCount count) {

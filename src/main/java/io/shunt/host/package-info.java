@@ -1,4 +1,4 @@
-/** What this machine's own kernel says of it: its addresses and its network devices. */
+/** What this machine's own kernel says of it: its addresses, its network devices, and the ports that it gives to clients. */
 @NullMarked
 package io.shunt.host;
 

@@ -139,6 +139,11 @@ final class StatusCollector implements MultiCollector {
                         protocol -> protocol == Protocol.UDP
                                 ? status.staleSockets().endedUdp()
                                 : status.staleSockets().endedTcp()))
+                .metricSnapshot(Series.gauge(
+                        "shunt_ephemeral_node_ports",
+                        "Node ports that the kernel may give to clients too, as net.ipv4.ip_local_reserved_ports does not"
+                                + " name them",
+                        status.ephemeralNodePorts().size()))
                 .metricSnapshot(Series.gauges(
                         "shunt_program_attached",
                         "1 if the eBPF program is attached to its hook, else 0",

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param backends those of the programmed services that serve
  * @param socketErrors what the socket programs could not do, and how often
  * @param staleSockets how sockets fare that are connected to a backend that has left
+ * @param ephemeralNodePorts node ports that the kernel may give to clients too, in ascending order
  * @param errors the last errors, newest first, also those that have healed
  */
 public record Status(
@@ -31,6 +32,7 @@ public record Status(
         List<CallView> calls,
         List<ErrorCount> socketErrors,
         StaleSocketsView staleSockets,
+        List<Integer> ephemeralNodePorts,
         List<ErrorView> errors) {
     /**
      * @param kind {@code kubernetes} or {@code file}

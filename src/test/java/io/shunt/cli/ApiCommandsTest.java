@@ -66,6 +66,7 @@ class ApiCommandsTest {
                         Events    3 service set, 1 endpointslice delete; errors: 2 parse
                         Services  2 programmed, 1 failed, 3 backends
                         Stale     on for UDP; ended 4 UDP, 1 TCP
+                        NodePorts 2 may be given to clients, the first is 30053: add the cluster's node ports to net.ipv4.ip_local_reserved_ports
 
                         PROGRAM   HOOK             ATTACHED  INSTRUCTIONS  TARGET
                         connect4  cgroup/connect4  yes                412  /sys/fs/cgroup

@@ -100,6 +100,7 @@ class MetricsTest {
                         Map.entry("shunt_map_call_errors_total", "counter"),
                         Map.entry("shunt_socket_errors_total", "counter"),
                         Map.entry("shunt_stale_sockets_ended_total", "counter"),
+                        Map.entry("shunt_ephemeral_node_ports", "gauge"),
                         Map.entry("shunt_program_attached", "gauge"),
                         Map.entry("shunt_service_connections_total", "counter"),
                         Map.entry("shunt_service_refused_total", "counter")));
@@ -113,6 +114,7 @@ class MetricsTest {
         assertThat(scrape.value("shunt_services")).isEqualTo(2);
         assertThat(scrape.value("shunt_failed_services")).isEqualTo(1);
         assertThat(scrape.value("shunt_backends")).isEqualTo(3);
+        assertThat(scrape.value("shunt_ephemeral_node_ports")).isEqualTo(2);
         assertThat(scrape.value("shunt_source_listed")).isOne();
         assertThat(scrape.value("shunt_source_last_event_age_seconds")).isEqualTo(15);
         assertThat(scrape.value("shunt_source_events_total", "kind", "service", "action", "set"))

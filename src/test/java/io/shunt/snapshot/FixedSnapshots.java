@@ -161,6 +161,7 @@ public final class FixedSnapshots implements Snapshots {
                 List.of(new CallView("update", "frontends", 12, 1), new CallView("delete", "frontends", 2, 0)),
                 List.of(new ErrorCount("bad_set", 5)),
                 new StaleSocketsView("on for UDP", 4, 1),
+                List.of(30053, 30080),
                 List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));
     }
 
