@@ -14,6 +14,7 @@ import io.shunt.snapshot.ApiRequests;
 import io.shunt.snapshot.LocalShortage;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Version;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
@@ -24,6 +25,10 @@ import java.util.Locale;
 final class KubeProxyCollector implements MultiCollector {
     /** The Kubernetes whose kube-proxy Shunt stands in for: alerts compare it with the other components' version. */
     private static final String KUBERNETES = "v1.36.2";
+
+    private static final List<Labels> FAMILIES = Arrays.stream(IpFamily.values())
+            .map(family -> Labels.of("ip_family", family.label()))
+            .toList();
 
     private final Snapshots snapshots;
 
@@ -43,8 +48,10 @@ final class KubeProxyCollector implements MultiCollector {
                         shortage -> Labels.of(
                                 "ip_family", shortage.family().label(), "traffic_policy", lower(shortage.policy())),
                         LocalShortage::count),
-                never("kubeproxy_sync_proxy_rules_iptables_restore_failures"),
-                never("kubeproxy_sync_proxy_rules_iptables_partial_restore_failures"),
+                never("kubeproxy_sync_proxy_rules_iptables_restore_failures", FAMILIES),
+                never("kubeproxy_sync_proxy_rules_iptables_partial_restore_failures", FAMILIES),
+                never("kubeproxy_iptables_ct_state_invalid_dropped_packets", List.of(Labels.EMPTY)),
+                never("kubeproxy_iptables_localhost_nodeports_accepted_packets", List.of(Labels.EMPTY)),
                 Series.counters(
                         "rest_client_requests",
                         "Requests to the API server, each try counted, by HTTP status",
@@ -70,13 +77,13 @@ final class KubeProxyCollector implements MultiCollector {
         return name.name().toLowerCase(Locale.ROOT);
     }
 
-    /** Nothing here calls iptables, so nothing of it fails; who asks whether anything did gets an answer. */
-    private static MetricSnapshot never(String name) {
+    /** Nothing here uses iptables, so nothing of it fails or meets a packet; who asks whether anything did gets an answer. */
+    private static MetricSnapshot never(String name, List<Labels> series) {
         return Series.counters(
                 name,
                 "Always 0: Shunt does not use iptables; shunt_failed_services counts what it could not program",
-                List.of(IpFamily.values()),
-                family -> Labels.of("ip_family", family.label()),
+                series,
+                labels -> labels,
                 any -> 0);
     }
 

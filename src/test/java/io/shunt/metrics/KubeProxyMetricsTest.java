@@ -101,6 +101,8 @@ class KubeProxyMetricsTest {
             kubeproxy_proxy_livez_total                                            | counter   | code                     | ''
             kubeproxy_sync_proxy_rules_iptables_restore_failures_total             | counter   | ip_family                | ''
             kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total     | counter   | ip_family                | ''
+            kubeproxy_iptables_ct_state_invalid_dropped_packets_total              | counter   | ''                       | ''
+            kubeproxy_iptables_localhost_nodeports_accepted_packets_total          | counter   | ''                       | ''
             rest_client_requests_total                                             | counter   | code host method         | ''
             rest_client_request_duration_seconds                                   | histogram | host verb                | rest
             process_resident_memory_bytes                                          | gauge     | ''                       | ''
@@ -143,6 +145,8 @@ class KubeProxyMetricsTest {
             kubeproxy_sync_full_proxy_rules_duration_seconds_sum | ip_family=IPv6 | 0.02
             kubeproxy_sync_partial_proxy_rules_duration_seconds_sum | ip_family=IPv4 | 0.0015
             kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total | ip_family=IPv4 | 0
+            kubeproxy_iptables_ct_state_invalid_dropped_packets_total | '' | 0
+            kubeproxy_iptables_localhost_nodeports_accepted_packets_total | '' | 0
             kubeproxy_proxy_livez_total | code=503 | 1
             rest_client_requests_total | code=<error>,method=GET,host=10.0.0.1:6443 | 1
             rest_client_request_duration_seconds_bucket | verb=GET,host=10.0.0.1:6443,le=0.005 | 1
@@ -150,6 +154,8 @@ class KubeProxyMetricsTest {
             rest_client_request_duration_seconds_count | verb=GET,host=10.0.0.1:6443 | 3
             """)
     void sample_hasItsValue(String name, String labels, double value) {
-        assertThat(scrape().value(name, labels.split("[=,]"))).isEqualTo(value);
+        String[] namesAndValues = labels.isEmpty() ? new String[0] : labels.split("[=,]");
+
+        assertThat(scrape().value(name, namesAndValues)).isEqualTo(value);
     }
 }

@@ -65,6 +65,8 @@ class MetricsTest {
                         Map.entry("kubeproxy_sync_proxy_rules_no_local_endpoints_total", "gauge"),
                         Map.entry("kubeproxy_sync_proxy_rules_iptables_restore_failures_total", "counter"),
                         Map.entry("kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total", "counter"),
+                        Map.entry("kubeproxy_iptables_ct_state_invalid_dropped_packets_total", "counter"),
+                        Map.entry("kubeproxy_iptables_localhost_nodeports_accepted_packets_total", "counter"),
                         Map.entry("rest_client_requests_total", "counter"),
                         Map.entry("rest_client_request_duration_seconds", "histogram"),
                         Map.entry("kubernetes_build_info", "gauge"),
