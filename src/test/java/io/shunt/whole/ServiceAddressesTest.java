@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import io.shunt.net.Protocol;
 import io.shunt.testbed.CallFailedException;
 import io.shunt.testbed.Load;
+import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Traffic;
 import java.util.List;
@@ -32,6 +33,8 @@ class ServiceAddressesTest {
     private static Site site;
     private static Traffic pod;
     private static Traffic host;
+    private static DaemonProcess daemon;
+    private static Launcher inside;
 
     @BeforeAll
     static void start() {
@@ -95,9 +98,9 @@ class ServiceAddressesTest {
                             .replace("{addresses: [\"" + servers.get(1).v4() + "\"]}", """
                     {addresses: ["%s"], nodeName: node-1}""".formatted(
                                             servers.get(1).v4())));
-            Launcher inside = Launcher.plain()
+            inside = Launcher.plain()
                     .under("nsenter", "--net=" + site.node().namespace().path());
-            DaemonProcess daemon = site.start(inside, "file:" + site.manifests());
+            daemon = site.start(inside, "file:" + site.manifests());
             await("the daemon to have programmed everything")
                     .atMost(DaemonProcess.PATIENCE)
                     .until(() -> daemon.log().contains("programmed 12 virtual services"));
@@ -116,6 +119,26 @@ class ServiceAddressesTest {
     @AfterAll
     static void stop() {
         site.close();
+    }
+
+    @Test
+    void nodePortThatAClientMayGet_isInTheStatus_untilItIsReserved() {
+        Namespace node = site.node().namespace();
+        node.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=30060 60999");
+        try {
+            assertThat(status()).contains("\nNodePorts 30080 may be given to a client: ");
+
+            node.run("sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=30000-32767");
+
+            assertThat(status()).contains("\nStale ").doesNotContain("NodePorts ");
+        } finally {
+            node.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 60999");
+        }
+    }
+
+    private static String status() {
+        return inside.run("status", "--metrics-address=" + daemon.metricsAddress())
+                .out();
     }
 
     static Stream<Arguments> ways() {
