@@ -89,6 +89,23 @@ final class ConfigurationDoc {
                   same. A file that says the same in other words changes nothing. Unlike with kube-proxy, one that is
                   wrong or gone changes nothing either: the log says so, and what it said before stays in force.
 
+                **In kubeadm's DaemonSet** `kube-proxy` Shunt needs more than its image: two volumes of the node's, which
+                kube-proxy never needed. [This patch](../examples/kubeadm/kube-proxy-patch.yaml) brings both, and the
+                image:
+
+                    kubectl --namespace kube-system patch daemonset kube-proxy --patch-file kube-proxy-patch.yaml
+
+                | volume | mounted at | without it |
+                |---|---|---|
+                | `/sys/fs/bpf`, with `mountPropagation: Bidirectional` | `/sys/fs/bpf` | The programs' links and maps are pinned in a bpffs of the container's own and end with it: Services stop whenever the container does, and the next start has nothing to adopt. `Bidirectional` makes the node keep the bpffs that Shunt mounts where there was none; it takes a privileged container, which kubeadm's is. |
+                | `/sys/fs/cgroup` | `/host/cgroup`, which `SHUNT_CGROUP_ROOT` names | What a container sees at `/sys/fs/cgroup` may begin at its own cgroup: then Services are served to its own sockets alone. |
+
+                With `hostPID: true`, which the patch sets too, sockets connected to a backend that leaves are ended. The
+                node's cgroup2 has to be at `/sys/fs/cgroup`: else (cgroup v1 and v2 side by side) put its place into the
+                patch. `kubeadm upgrade` writes the DaemonSet anew: apply the patch again. The rules that kube-proxy left on
+                a node still translate the traffic that Shunt leaves alone, to endpoints that may be gone meanwhile:
+                `kube-proxy --cleanup` of kube-proxy's own image, or a reboot, takes them away.
+
                 | field | flag | meaning |
                 |---|---|---|
                 """);
