@@ -103,6 +103,20 @@ class SourceRangesTest {
 
     @ParameterizedTest
     @EnumSource
+    void restrictedWithoutAnyRange_letsNobodyIn(Client client) {
+        Frontend shut = client.frontend("203.0.113.3", "fd00:113::3", 80);
+        node.put(new VirtualService(
+                "shut",
+                Map.of(shut, new Access(Reach.CLUSTER, Reach.CLUSTER, true)),
+                NodeFixture.backends(client, Backend.State.CLUSTER, 1),
+                List.of(),
+                0));
+
+        assertFails("ECONNREFUSED", () -> askFrom(client, "10.0.0.65", "fd00::41", shut));
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void otherRanges_andNone_countAtOnce(Client client) {
         put(client, client.either("10.0.0.64/27", "fd00::40/123"));
         put(client, client.either("10.0.0.96/27", "fd00::60/123"));
