@@ -87,24 +87,25 @@ enum tcp_state {
 	(1 << STATE_ESTABLISHED | 1 << STATE_SYN_SENT | 1 << STATE_FIN_WAIT1 | 1 << STATE_FIN_WAIT2 |                  \
 	 1 << STATE_CLOSE_WAIT | 1 << STATE_LAST_ACK | 1 << STATE_CLOSING)
 
-/* Index of stale_ended. */
-enum stale_protocol {
-	STALE_UDP,
-	STALE_TCP,
-	STALE_PROTOCOLS,
+/* Index of stale_ended, for IPv4; IPv6's is one more. */
+enum stale_kind {
+	STALE_UDP = 0,
+	STALE_TCP = 2,
+	STALE_KINDS = 4,
 };
 
-/* How many sockets were ended? */
+/* How many sockets were ended, by protocol and the family that they spoke? */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, STALE_PROTOCOLS);
+	__uint(max_entries, STALE_KINDS);
 	__type(key, __u32);
 	__type(value, __u64);
 } stale_ended SEC(".maps");
 
-static __always_inline void count_ended(__u32 protocol)
+static __always_inline void count_ended(enum stale_kind kind, const struct peer *peer)
 {
-	__u64 *count = bpf_map_lookup_elem(&stale_ended, &protocol);
+	__u32 index = kind + !is_v4(&peer->address);
+	__u64 *count = bpf_map_lookup_elem(&stale_ended, &index);
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
@@ -231,12 +232,14 @@ int end_udp(struct bpf_iter__udp *ctx)
 {
 	struct sock_common *sk = ctx->udp_sk;
 	struct udp_origins *origins;
+	struct peer peer;
 
 	if (!sk || !sk->skc_dport)
 		return 0;
+	peer = peer_of(sk);
 	origins = bpf_sk_storage_get(&udp_origins, sk, 0, 0);
 	if (origins && is_stale_udp(sk, origins) && !bpf_sock_destroy(sk))
-		count_ended(STALE_UDP);
+		count_ended(STALE_UDP, &peer);
 	return 0;
 }
 
@@ -286,7 +289,7 @@ int end_tcp(struct bpf_iter__tcp *ctx)
 	if (is_backend(&origin, &peer.address, peer.port) && is_stale(&origin, IPPROTO_TCP) && !bpf_sock_destroy(sk)) {
 		/* It has no peer any more. The entry would make find_tcp believe that there is work. */
 		bpf_map_delete_elem(&tcp_origins, &cookie);
-		count_ended(STALE_TCP);
+		count_ended(STALE_TCP, &peer);
 	}
 	return 0;
 }

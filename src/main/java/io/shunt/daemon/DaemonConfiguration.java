@@ -57,8 +57,9 @@ class DaemonConfiguration {
     }
 
     @Bean
-    StaleSockets staleSockets(RunOptions options, Installation installation) {
-        StaleSockets staleSockets = StaleSockets.open(installation, options.endStaleTcp());
+    StaleSockets staleSockets(RunOptions options, Installation installation, Metrics metrics) {
+        StaleSockets staleSockets =
+                StaleSockets.open(installation, options.endStaleTcp(), metrics.programming()::reconciled);
         installation.datapath().whenBackendsAreGone(staleSockets::request);
         return staleSockets;
     }

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout;
@@ -102,12 +103,13 @@ final class StalePrograms implements AutoCloseable {
         }
     }
 
-    /** How many sockets were ended since this was made. */
-    long ended(Protocol protocol) {
+    /** How many sockets that spoke that family were ended since this was made. */
+    long ended(Protocol protocol, IpFamily family) {
         BpfMap map = object.map("stale_ended");
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment count = arena.allocate(JAVA_LONG);
-            map.lookup(arena.allocateFrom(JAVA_INT, protocol == Protocol.UDP ? 0 : 1), count);
+            int index = (protocol == Protocol.UDP ? 0 : 2) + (family == IpFamily.IPV4 ? 0 : 1);
+            map.lookup(arena.allocateFrom(JAVA_INT, index), count);
             return count.get(JAVA_LONG, 0);
         }
     }

@@ -6,6 +6,7 @@ import io.shunt.libbpf.Capability;
 import io.shunt.libbpf.Errno;
 import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.Syscalls;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,8 +43,21 @@ public final class StaleSockets implements AutoCloseable {
     /** After the last request; by then whoever had chosen the backend just before it left has connected to it. */
     private static final long SECOND_LOOK_MILLIS = 1_000;
 
+    /** Hears of each look, on the thread that looks. */
+    @FunctionalInterface
+    public interface Listener {
+        /**
+         * Somebody has looked for stale sockets.
+         *
+         * @param nanos how long it took
+         * @param ended how many sockets were ended, by the family that they spoke
+         */
+        void looked(long nanos, Map<IpFamily, Long> ended);
+    }
+
     private final @Nullable StalePrograms programs;
     private final NetworkNamespaces namespaces;
+    private final Listener listener;
     private final String mode;
     private final Semaphore requests = new Semaphore(0);
     private final Thread thread =
@@ -57,13 +71,16 @@ public final class StaleSockets implements AutoCloseable {
      */
     private final Set<StalePrograms.Connection> nowhere = new HashSet<>();
 
+    private Map<IpFamily, Long> endedByFamily = Map.of();
     private volatile String trouble = "";
     private volatile Map<Protocol, Long> ended = Map.of(Protocol.UDP, 0L, Protocol.TCP, 0L);
 
     /** @param programs null if it is off */
-    private StaleSockets(@Nullable StalePrograms programs, NetworkNamespaces namespaces, String mode) {
+    private StaleSockets(
+            @Nullable StalePrograms programs, NetworkNamespaces namespaces, Listener listener, String mode) {
         this.programs = programs;
         this.namespaces = namespaces;
+        this.listener = listener;
         this.mode = mode;
     }
 
@@ -73,23 +90,30 @@ public final class StaleSockets implements AutoCloseable {
      * @param installation has to be open for as long as this is
      * @param tcp whether TCP connections are ended too
      */
-    public static StaleSockets open(Installation installation, boolean tcp) {
+    public static StaleSockets open(Installation installation, boolean tcp, Listener listener) {
         return open(
                 Installation.read("/bpf/" + StalePrograms.OBJECT + ".bpf.o"),
                 installation.maps(),
                 tcp,
                 Capability.effective(),
-                new NetworkNamespaces());
+                new NetworkNamespaces(),
+                listener);
     }
 
     static StaleSockets open(
-            byte[] elf, Collection<BpfMap> maps, boolean tcp, Set<Capability> held, NetworkNamespaces namespaces) {
+            byte[] elf,
+            Collection<BpfMap> maps,
+            boolean tcp,
+            Set<Capability> held,
+            NetworkNamespaces namespaces,
+            Listener listener) {
         if (!held.containsAll(Set.of(Capability.CAP_SYS_ADMIN, Capability.CAP_SYS_PTRACE))) {
             return off(namespaces, "entering network namespaces needs CAP_SYS_ADMIN and CAP_SYS_PTRACE");
         }
         try {
             StalePrograms programs = new StalePrograms(elf, maps, tcp);
-            StaleSockets sockets = new StaleSockets(programs, namespaces, "on for UDP" + (tcp ? " and TCP" : ""));
+            StaleSockets sockets =
+                    new StaleSockets(programs, namespaces, listener, "on for UDP" + (tcp ? " and TCP" : ""));
             sockets.thread.start();
             sockets.request();
             return sockets;
@@ -103,7 +127,7 @@ public final class StaleSockets implements AutoCloseable {
 
     private static StaleSockets off(NetworkNamespaces namespaces, String reason) {
         log.warn("sockets connected to a backend that leaves are not ended: {}", reason);
-        return new StaleSockets(null, namespaces, "off: " + reason);
+        return new StaleSockets(null, namespaces, (nanos, ended) -> {}, "off: " + reason);
     }
 
     /** A backend is gone or does not serve, and the programs that might have chosen it have ended. Never waits. */
@@ -145,17 +169,33 @@ public final class StaleSockets implements AutoCloseable {
             return;
         }
         String before = trouble;
+        long start = System.nanoTime();
         try {
             trouble = findAndEnd(running);
-            Map<Protocol, Long> counts = new EnumMap<>(Protocol.class);
-            ended.forEach((protocol, count) -> counts.put(protocol, running.ended(protocol)));
-            ended = counts;
+            tell(running, System.nanoTime() - start);
         } catch (RuntimeException e) {
             trouble = e.toString();
         }
         if (!trouble.isEmpty() && !trouble.equals(before)) {
             log.warn("some sockets connected to a backend that has left are not ended: {}", trouble);
         }
+    }
+
+    private void tell(StalePrograms running, long nanos) {
+        Map<Protocol, Long> byProtocol = new EnumMap<>(Protocol.class);
+        Map<IpFamily, Long> byFamily = new EnumMap<>(IpFamily.class);
+        for (Protocol protocol : ended.keySet()) {
+            for (IpFamily family : IpFamily.values()) {
+                long count = running.ended(protocol, family);
+                byProtocol.merge(protocol, count, Long::sum);
+                byFamily.merge(family, count, Long::sum);
+            }
+        }
+        Map<IpFamily, Long> since = new EnumMap<>(byFamily);
+        endedByFamily.forEach((family, count) -> since.merge(family, -count, Long::sum));
+        ended = byProtocol;
+        endedByFamily = byFamily;
+        listener.looked(nanos, since);
     }
 
     /** Returns what keeps some from being ended, "" if nothing does. */

@@ -70,7 +70,13 @@ final class KubeProxyCollector implements MultiCollector {
                         "Always 1; the labels name the Kubernetes whose kube-proxy this Shunt stands in for",
                         List.of(Version.current()),
                         KubeProxyCollector::buildInfo,
-                        any -> 1));
+                        any -> 1),
+                Series.gauges(
+                        "kubernetes_feature_enabled",
+                        "Always 0: feature gates are accepted, and switch nothing in Shunt",
+                        List.of("Alpha", "Beta"),
+                        stage -> Labels.of("name", "All" + stage, "stage", stage.toUpperCase(Locale.ROOT)),
+                        any -> 0));
     }
 
     private static String lower(Enum<?> name) {

@@ -1,5 +1,6 @@
 package io.shunt.metrics;
 
+import io.prometheus.metrics.core.datapoints.CounterDataPoint;
 import io.prometheus.metrics.core.datapoints.DistributionDataPoint;
 import io.prometheus.metrics.core.datapoints.GaugeDataPoint;
 import io.prometheus.metrics.core.metrics.Counter;
@@ -37,6 +38,8 @@ public final class ProgrammingMeters {
     private final Map<IpFamily, DistributionDataPoint> fullSyncDuration = new EnumMap<>(IpFamily.class);
     private final Map<IpFamily, DistributionDataPoint> partialSyncDuration = new EnumMap<>(IpFamily.class);
     private final Map<IpFamily, DistributionDataPoint> networkProgramming = new EnumMap<>(IpFamily.class);
+    private final Map<IpFamily, DistributionDataPoint> reconcilerDuration = new EnumMap<>(IpFamily.class);
+    private final Map<IpFamily, CounterDataPoint> reconcilerDeleted = new EnumMap<>(IpFamily.class);
     private final Histogram delay;
 
     ProgrammingMeters(PrometheusRegistry registry) {
@@ -78,6 +81,16 @@ public final class ProgrammingMeters {
                 "program all Services, at the start and when this node's zone changes; each of them counts as a partial"
                         + " sync too");
         Histogram partialSyncs = syncs(registry, "_partial", "program one Service, as every change is");
+        Histogram reconciler = seconds(
+                registry,
+                "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+                "look for sockets that backends which are gone have left behind, and end them; both families at once");
+        Counter reconciled = Counter.builder()
+                .name("kubeproxy_conntrack_reconciler_deleted_entries_total")
+                .help("Sockets ended because their backend is gone")
+                .labelNames("ip_family")
+                .withoutExemplars()
+                .register(registry);
         Histogram programming = Histogram.builder()
                 .name("kubeproxy_network_programming_duration_seconds")
                 .help("Seconds from the change of a pod or Service, as the EndpointSlice's annotation"
@@ -94,6 +107,8 @@ public final class ProgrammingMeters {
             fullSyncDuration.put(family, fullSyncs.labelValues(family.label()));
             partialSyncDuration.put(family, partialSyncs.labelValues(family.label()));
             networkProgramming.put(family, programming.labelValues(family.label()));
+            reconcilerDuration.put(family, reconciler.labelValues(family.label()));
+            reconcilerDeleted.put(family, reconciled.labelValues(family.label()));
         }
         delay = Histogram.builder()
                 .name("shunt_change_delay_seconds")
@@ -105,8 +120,12 @@ public final class ProgrammingMeters {
     }
 
     private static Histogram syncs(PrometheusRegistry registry, String kind, String what) {
+        return seconds(registry, "kubeproxy_sync" + kind + "_proxy_rules_duration_seconds", what);
+    }
+
+    private static Histogram seconds(PrometheusRegistry registry, String name, String what) {
         return Histogram.builder()
-                .name("kubeproxy_sync" + kind + "_proxy_rules_duration_seconds")
+                .name(name)
                 .help("Seconds to " + what)
                 .labelNames("ip_family")
                 .classicOnly()
@@ -139,6 +158,16 @@ public final class ProgrammingMeters {
     /** All Services had to be programmed, and have been; it took so long. */
     public void syncedFully(long durationNanos) {
         fullSyncDuration.values().forEach(duration -> duration.observe(durationNanos / NANOS));
+    }
+
+    /**
+     * Stale sockets have been looked for.
+     *
+     * @param ended how many were ended, by the family that they spoke
+     */
+    public void reconciled(long durationNanos, Map<IpFamily, Long> ended) {
+        reconcilerDuration.values().forEach(duration -> duration.observe(durationNanos / NANOS));
+        ended.forEach((family, count) -> of(reconcilerDeleted, family).inc(count));
     }
 
     /**

@@ -57,7 +57,7 @@ class StaleSocketsOfChangesTest {
     }
 
     private StaleSockets stale(Installation installation) {
-        StaleSockets stale = ground.add(StaleSockets.open(installation, false));
+        StaleSockets stale = ground.add(StaleSockets.open(installation, false, (nanos, ended) -> {}));
         ground.onControl(() -> {
             installation.datapath().whenBackendsAreGone(stale::request);
             return true;
@@ -145,7 +145,7 @@ class StaleSocketsOfChangesTest {
             ground.put(second, service("dns", 3));
         }
         try (Installation third = ground.install();
-                StaleSockets stale = StaleSockets.open(third, false)) {
+                StaleSockets stale = StaleSockets.open(third, false, (nanos, ended) -> {})) {
             assertEnded(died);
             awaitEnded(stale, 1);
         }

@@ -8,6 +8,7 @@ import io.shunt.datapath.SocketDatapathTest.Naming;
 import io.shunt.datapath.SocketFixture.Server;
 import io.shunt.datapath.SocketFixture.Vip;
 import io.shunt.libbpf.Capability;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.testbed.CallFailedException;
 import io.shunt.testbed.Closing;
@@ -24,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -42,6 +44,9 @@ class StaleSocketsTest {
 
     private final Closing closing = new Closing();
     private SocketFixture fixture;
+    /** How many sockets were ended, as the listener has heard. */
+    private final Map<IpFamily, Long> told = new ConcurrentHashMap<>();
+
     private StaleSockets stale;
 
     @BeforeEach
@@ -55,7 +60,7 @@ class StaleSocketsTest {
     }
 
     private void open(boolean tcp) {
-        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), tcp, ROOT, new NetworkNamespaces()));
+        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), tcp, ROOT, new NetworkNamespaces(), this::looked));
         assertThat(stale.state()).isEqualTo(tcp ? "on for UDP and TCP" : "on for UDP");
     }
 
@@ -70,6 +75,11 @@ class StaleSocketsTest {
         await().untilAsserted(() -> {
             assertThat(stale.ended()).containsEntry(Protocol.UDP, udp).containsEntry(Protocol.TCP, tcp);
         });
+    }
+
+    private void looked(long nanos, Map<IpFamily, Long> ended) {
+        assertThat(nanos).isPositive();
+        ended.forEach((family, count) -> told.merge(family, count, Long::sum));
     }
 
     private void leave(Vip vip, Server server) {
@@ -132,6 +142,9 @@ class StaleSocketsTest {
         socket.connect(naming.named(vip.at()));
         assertThat(exchange(socket)).isEqualTo(servers.getLast().name());
         awaitEnded(1, 0);
+        boolean v6 = naming.v6();
+        await().untilAsserted(() ->
+                assertThat(told).isEqualTo(Map.of(IpFamily.IPV4, v6 ? 0L : 1L, IpFamily.IPV6, v6 ? 1L : 0L)));
         endOneMore();
         assertThat(exchange(socket)).isEqualTo(servers.getLast().name());
         awaitEnded(2, 0);
@@ -401,7 +414,8 @@ class StaleSocketsTest {
         Vip vip = udpService(false, server);
         Socket socket = connected(Kind.UDP4, vip.at());
         leave(vip, server);
-        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), false, ROOT, new NetworkNamespaces(empty, empty)));
+        stale = closing.add(
+                StaleSockets.open(ELF, fixture.maps(), false, ROOT, new NetworkNamespaces(empty, empty), this::looked));
         await().untilAsserted(() -> assertThat(stale.state())
                 .isEqualTo(
                         "on for UDP, but 1 network namespaces where they are cannot be found: run shunt in the host's"
@@ -418,7 +432,8 @@ class StaleSocketsTest {
         Vip vip = fixture.service(false, Protocol.TCP, List.of(server));
         Socket socket = connected(Kind.TCP4, vip.at());
         leave(vip, server);
-        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), true, ROOT, new NetworkNamespaces(empty, empty)));
+        stale = closing.add(
+                StaleSockets.open(ELF, fixture.maps(), true, ROOT, new NetworkNamespaces(empty, empty), this::looked));
         await().untilAsserted(() -> assertThat(stale.state())
                 .isEqualTo("on for UDP and TCP, but 1 TCP connections cannot be found: run shunt in the host's process"
                         + " namespace (hostPID), or mount the host's /run/netns"));
@@ -442,7 +457,7 @@ class StaleSocketsTest {
     @Test
     void deadSocketThatIsLeftOpen_isNotLookedForAgainAndAgain_untilItConnectsAnew() {
         Watched namespaces = new Watched();
-        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), true, ROOT, namespaces));
+        stale = closing.add(StaleSockets.open(ELF, fixture.maps(), true, ROOT, namespaces, this::looked));
         Server nobody = fixture.silent(false);
         Vip dead = fixture.service(false, Protocol.TCP, List.of(nobody));
         Socket socket = fixture.traffic().socket(Kind.TCP4);
@@ -473,7 +488,7 @@ class StaleSocketsTest {
         Socket socket = connected(pod.traffic(), Kind.UDP4, vip.at());
         leave(vip, server);
         stale = closing.add(StaleSockets.open(
-                ELF, fixture.maps(), false, ROOT, new NetworkNamespaces(empty, Path.of("/run/netns"))));
+                ELF, fixture.maps(), false, ROOT, new NetworkNamespaces(empty, Path.of("/run/netns")), this::looked));
         awaitEnded(1, 0);
         assertFails("ECONNABORTED", socket::receive);
     }
@@ -482,7 +497,8 @@ class StaleSocketsTest {
     void withoutTheCapabilities_itIsOff() {
         for (Capability missing : List.of(Capability.CAP_SYS_ADMIN, Capability.CAP_SYS_PTRACE)) {
             EnumSet<Capability> held = EnumSet.complementOf(EnumSet.of(missing));
-            try (StaleSockets off = StaleSockets.open(ELF, fixture.maps(), true, held, new NetworkNamespaces())) {
+            try (StaleSockets off =
+                    StaleSockets.open(ELF, fixture.maps(), true, held, new NetworkNamespaces(), this::looked)) {
                 assertThat(off.state())
                         .isEqualTo("off: entering network namespaces needs CAP_SYS_ADMIN and CAP_SYS_PTRACE");
                 off.request();
@@ -497,7 +513,8 @@ class StaleSocketsTest {
                 .replace("bpf_sock_destroy", "bpf_sock_unknown")
                 .getBytes(StandardCharsets.ISO_8859_1);
         assertThat(older).hasSameSizeAs(ELF);
-        try (StaleSockets off = StaleSockets.open(older, fixture.maps(), true, ROOT, new NetworkNamespaces())) {
+        try (StaleSockets off =
+                StaleSockets.open(older, fixture.maps(), true, ROOT, new NetworkNamespaces(), this::looked)) {
             assertThat(off.state())
                     .startsWith(
                             "off: the kernel refuses the programs, which need Linux 6.5: bpf_object__load, object stale: ")

@@ -15,6 +15,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -59,6 +60,7 @@ class KubeProxyMetricsTest {
         programming.queued(Kind.ENDPOINT, 1);
         programming.synced(IpFamily.IPV4, 1_500_000);
         programming.syncedFully(20_000_000);
+        programming.reconciled(3_000_000, Map.of(IpFamily.IPV4, 2L, IpFamily.IPV6, 0L));
         programming.programmed(IpFamily.IPV6, Instant.now(), Instant.now());
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try {
@@ -89,6 +91,8 @@ class KubeProxyMetricsTest {
             kubeproxy_sync_proxy_rules_duration_seconds                            | histogram | ip_family                | sync
             kubeproxy_sync_full_proxy_rules_duration_seconds                       | histogram | ip_family                | sync
             kubeproxy_sync_partial_proxy_rules_duration_seconds                    | histogram | ip_family                | sync
+            kubeproxy_conntrack_reconciler_sync_duration_seconds                   | histogram | ip_family                | sync
+            kubeproxy_conntrack_reconciler_deleted_entries_total                   | counter   | ip_family                | ''
             kubeproxy_network_programming_duration_seconds                         | histogram | ip_family                | network
             kubeproxy_sync_proxy_rules_last_timestamp_seconds                      | gauge     | ip_family                | ''
             kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds               | gauge     | ip_family                | ''
@@ -110,6 +114,7 @@ class KubeProxyMetricsTest {
             process_start_time_seconds                                             | gauge     | ''                       | ''
             process_open_fds                                                       | gauge     | ''                       | ''
             go_goroutines                                                          | gauge     | ''                       | ''
+            kubernetes_feature_enabled                                             | gauge     | name stage               | ''
             kubernetes_build_info                                                  | gauge     | build_date compiler git_commit git_tree_state git_version go_version major minor platform | ''
             """)
     void metric_hasKubeProxysTypeLabelsAndBuckets(String name, String type, String labels, String buckets) {
@@ -147,6 +152,10 @@ class KubeProxyMetricsTest {
             kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total | ip_family=IPv4 | 0
             kubeproxy_iptables_ct_state_invalid_dropped_packets_total | '' | 0
             kubeproxy_iptables_localhost_nodeports_accepted_packets_total | '' | 0
+            kubeproxy_conntrack_reconciler_sync_duration_seconds_sum | ip_family=IPv6 | 0.003
+            kubeproxy_conntrack_reconciler_deleted_entries_total | ip_family=IPv4 | 2
+            kubeproxy_conntrack_reconciler_deleted_entries_total | ip_family=IPv6 | 0
+            kubernetes_feature_enabled | name=AllAlpha,stage=ALPHA | 0
             kubeproxy_proxy_livez_total | code=503 | 1
             rest_client_requests_total | code=<error>,method=GET,host=10.0.0.1:6443 | 1
             rest_client_request_duration_seconds_bucket | verb=GET,host=10.0.0.1:6443,le=0.005 | 1
