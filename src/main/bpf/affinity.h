@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A client stays with its backend. Who the client is, the network namespace says: a pod is one, the host is one, whatever
- * addresses they have. All ports of a service that are one in the table share what is remembered, by whichever address
- * they are asked for. These are global functions, so that the verifier walks each once.
+ * A client stays with its backend. All ports of a service that are one in the table share what is remembered, by
+ * whichever address they are asked for. These are global functions, so that the verifier walks each once.
  */
 #ifndef SHUNT_AFFINITY_H
 #define SHUNT_AFFINITY_H
@@ -13,33 +12,40 @@
 
 #define SECOND_NS 1000000000ULL
 
-static __always_inline struct affinity_key affinity_key(struct bpf_sock_addr *ctx, __u32 service_id)
+/* Who the client is, the network namespace says: a pod is one, the host is one, whatever addresses they have. */
+static __always_inline struct affinity_key affinity_of_namespace(struct bpf_sock_addr *ctx, __u32 service_id)
 {
-	return (struct affinity_key){.client = bpf_get_netns_cookie(ctx), .service_id = service_id};
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+
+	return (struct affinity_key){
+		.client = {{bpf_htonl(0x01000000), 0, bpf_htonl(cookie >> 32), bpf_htonl((__u32)cookie)}},
+		.service_id = service_id,
+	};
 }
 
 /*
  * Writes into the origin the backend that the client used within that time, if it may still be chosen; and from now on
  * the time starts anew.
  */
-__noinline bool affinity_recall(struct bpf_sock_addr *ctx, __u32 service_id, __u32 reach, __u32 seconds,
-				struct origin *origin)
+__noinline bool affinity_recall(const struct affinity_key *key, __u32 reach, __u32 seconds, struct origin *origin)
 {
-	struct affinity_key key = affinity_key(ctx, service_id);
-	struct affinity *known = bpf_map_lookup_elem(&affinity, &key);
+	struct affinity *known;
 	struct backend *backend;
 	__u64 used, now;
 	__u32 id;
 	__u8 state;
 
-	if (!known || !origin)
+	if (!key || !origin)
+		return false;
+	known = bpf_map_lookup_elem(&affinity, key);
+	if (!known)
 		return false;
 	id = *(volatile __u32 *)&known->backend_id;
 	origin->backend_id = id;
 	origin->generation = *(volatile __u32 *)&known->generation;
 	used = *(volatile __u64 *)&known->last_used;
 	barrier();
-	if (known->key.client != key.client || known->key.service_id != service_id)
+	if (!same_address(&known->key.client, &key->client) || known->key.service_id != key->service_id)
 		return false;
 	now = bpf_ktime_get_coarse_ns();
 	if (now - used >= seconds * SECOND_NS)
@@ -49,7 +55,7 @@ __noinline bool affinity_recall(struct bpf_sock_addr *ctx, __u32 service_id, __u
 		return false;
 	state = *(volatile __u8 *)&backend->state;
 	if (!(state & (reach == REACH_LOCAL ? BACKEND_IN_LOCAL : BACKEND_IN_CLUSTER)) ||
-	    backend->generation != origin->generation || backend->service_id != service_id)
+	    backend->generation != origin->generation || backend->service_id != key->service_id)
 		return false;
 	origin->backend = backend->address;
 	origin->backend_port = backend->port;
@@ -57,12 +63,13 @@ __noinline bool affinity_recall(struct bpf_sock_addr *ctx, __u32 service_id, __u
 	return true;
 }
 
-__noinline int affinity_remember(struct bpf_sock_addr *ctx, __u32 service_id, const struct origin *origin)
+__noinline int affinity_remember(const struct affinity_key *key, const struct origin *origin)
 {
-	struct affinity now = {.key = affinity_key(ctx, service_id), .last_used = bpf_ktime_get_coarse_ns()};
+	struct affinity now = {.last_used = bpf_ktime_get_coarse_ns()};
 
-	if (!origin)
+	if (!key || !origin)
 		return 0;
+	now.key = *key;
 	now.backend_id = origin->backend_id;
 	now.generation = origin->generation;
 	if (bpf_map_update_elem(&affinity, &now.key, &now, BPF_ANY))

@@ -9,6 +9,7 @@
 #include "maps.h"
 #include "peer.h"
 #include "service.h"
+#include "socket.h"
 
 static __always_inline bool is_node_port(struct bpf_sock *ctx, const struct address *any)
 {

@@ -148,8 +148,6 @@ struct {
 	__type(value, __u64);
 } sock_errors SEC(".maps");
 
-const volatile struct settings settings = {};
-
 /* A task may be preempted within a program, so even a per-CPU counter has two writers. */
 static __always_inline void count_error(__u32 error)
 {

@@ -11,6 +11,7 @@
 #include "types.h"
 
 #define AF_INET 2
+#define AF_INET6 10
 #define LOOPBACK4 bpf_htonl(0x7f000001)
 
 /* Whom does a call name? All in network byte order; port 0 is nobody. */

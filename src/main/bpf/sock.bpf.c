@@ -19,6 +19,7 @@
 #include "maps.h"
 #include "peer.h"
 #include "service.h"
+#include "socket.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -60,16 +61,19 @@ static __always_inline void set_service(struct origin *origin, const struct peer
 static __always_inline bool tcp_choose(struct bpf_sock_addr *ctx, const struct service *service, struct origin *origin)
 {
 	enum reach reach = reach_inside(service);
+	struct affinity_key client;
 	struct set set;
 
-	if (service->affinity_seconds &&
-	    affinity_recall(ctx, service->id, reach, service->affinity_seconds, origin))
-		return true;
+	if (service->affinity_seconds) {
+		client = affinity_of_namespace(ctx, service->id);
+		if (affinity_recall(&client, reach, service->affinity_seconds, origin))
+			return true;
+	}
 	set = read_set(set_id(service->id, reach));
 	if (!set.count || !take(set.base + random_place(set), origin))
 		return false;
 	if (service->affinity_seconds)
-		affinity_remember(ctx, service->id, origin);
+		affinity_remember(&client, origin);
 	return true;
 }
 

@@ -13,7 +13,7 @@ struct address {
 	__u32 word[4];
 };
 
-/* Which service address did the client ask for? */
+/* Which service address did the client ask for? Port and protocol 0: any, the address itself is looked for. */
 struct frontend_key {
 	struct address address;
 	__be16 port;
@@ -34,12 +34,16 @@ struct frontend {
 	__u32 service_id;
 };
 
+/* frontend.service_id of an address itself. */
+#define SERVICE_OF_ADDRESS 0xffffffff
+
 /* frontend.access: who may go where? */
 enum frontend_access {
 	ACCESS_INSIDE_LOCAL = 1,  /* clients on this node: to backends on this node only */
 	ACCESS_OUTSIDE_LOCAL = 2, /* clients from elsewhere: the same */
 	ACCESS_RESTRICTED = 4,    /* only from the service's source ranges */
 	ACCESS_OF_NODE = 8,       /* the unspecified address: each of the node's addresses, and itself none */
+	ACCESS_EXTERNAL = 16,     /* not a cluster IP: clients from elsewhere may come by it as a matter of course */
 };
 
 /* Each service has a set for each. */
@@ -115,9 +119,12 @@ struct far_origin {
 	struct origin origin;
 };
 
-/* Which client of which service? All sockets of one network namespace are one client. */
+/*
+ * Which client of which service? To the socket programs all sockets of one network namespace are one client, whose
+ * address is its cookie behind 100::/64, which nobody sends from (RFC 6666); to the packet programs each address is one.
+ */
 struct affinity_key {
-	__u64 client;
+	struct address client;
 	__u32 service_id;
 	__u32 pad;
 };
@@ -130,7 +137,129 @@ struct affinity {
 	__u64 last_used; /* nanoseconds since the machine started */
 };
 
-/* What the daemon says to the programs as it loads them. */
+/* Who speaks to whom, and how? Ports are 0 where the protocol has none. */
+struct tuple {
+	struct address source;
+	struct address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+/* How far has a conversation come? In the order in which it goes. */
+enum flow_state {
+	FLOW_OPENING,     /* the client has spoken */
+	FLOW_ANSWERED,    /* the backend too */
+	FLOW_CONFIRMED,   /* and the client again: it is who it says it is */
+	FLOW_HALF_CLOSED, /* TCP: one of them has sent its last */
+	FLOW_CLOSED,      /* TCP: both have */
+	FLOW_RESET,       /* TCP: one of them has broken it off */
+	FLOW_STATES,
+};
+
+/*
+ * What becomes of a packet from one to another? One entry for each direction; the reply's is the same turned round, so
+ * that either tells all that the other does. It repeats its key, as a frontend does.
+ */
+struct flow {
+	struct tuple from;
+	struct tuple to;
+	__u32 service_id;
+	__u32 backend_id;
+	__u32 generation;
+	__u32 seen; /* seconds since the machine started */
+	__u32 host_device; /* by which a client on this node spoke, and wants to be answered; 0: it is none */
+	__u8 state;        /* enum flow_state */
+	__u8 is_reply;
+	__u8 is_confirmed;
+	__u8 client_closed;
+	__u8 backend_closed;
+	__u8 pad[3];
+};
+
+/* Which datagram is this a fragment of? */
+struct fragment_key {
+	struct address source;
+	struct address destination;
+	__u32 id;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+/* Between which ports does a fragmented datagram go? Repeats its key, as a frontend does. */
+struct fragment {
+	struct fragment_key key;
+	__be16 source_port;
+	__be16 destination_port;
+};
+
+/* Why, for which service, and on which way? */
+struct drop_key {
+	__u32 service_id; /* 0: it was not known yet */
+	__u8 reason;      /* enum drop_reason */
+	__u8 direction;   /* enum direction */
+	__u8 pad[2];
+};
+
+enum drop_reason {
+	DROP_NO_LOCAL_BACKEND = 1, /* the traffic policy is Local, and there are backends elsewhere only */
+	DROP_SOURCE_RANGE,         /* the client is in none of the service's source ranges */
+	DROP_FLOWS_FULL,           /* no room to confirm the flow */
+	DROP_NO_PORT,              /* no source port was free towards the backend */
+	DROP_NO_SOURCE,            /* no address of the node's to speak from */
+	DROP_FRAGMENT,             /* of SCTP: its checksum cannot be mended */
+	DROP_NOT_WRITTEN,          /* the kernel did not let the packet be changed: no memory */
+	DROP_REFUSED,              /* answered with RST or an ICMP error: no backend */
+	DROP_NO_SERVICE,           /* the same: a cluster IP, but none of its ports */
+	DROP_TOO_BIG,              /* the same: larger than the way to the backend or back lets through */
+	DROP_TTL,                  /* the same: it has been forwarded too often */
+};
+
+/* Whither does a packet go? */
+enum direction {
+	TO_BACKEND,
+	TO_CLIENT,
+	DIRECTIONS,
+};
+
+/* Which address of the node's speaks on a device? Unspecified: it has none. */
+struct device_sources {
+	struct address v4;
+	struct address v6;
+};
+
+/* Which addresses? Those that are `address` under `mask`. */
+struct range {
+	struct address address;
+	struct address mask;
+};
+
+/* What the daemon says to the packet programs as it loads them. */
+struct packet_settings {
+	__u32 first_port;      /* of those that masqueraded packets come from, in host byte order */
+	__u32 ports;           /* how many there are, not 0 */
+	__u8 masquerade_all;   /* also what goes to a cluster IP from inside */
+	__u8 detects_local;    /* clients are told apart; if not, nobody who asks a cluster IP is from outside */
+	__u8 local_by_range;   /* by their address; else by the device that they come in by */
+	__u8 fib_tells_source; /* the kernel has BPF_FIB_LOOKUP_SRC */
+	struct range local[2]; /* who is inside, then: one for each family */
+};
+
+/* After how many seconds of silence is a flow forgotten? By its state. */
+struct timeouts {
+	__u32 tcp[FLOW_STATES];
+	__u32 udp[FLOW_STATES];
+	__u32 sctp[FLOW_STATES];
+};
+
+/* What has one run of the sweep found? Entries: two a flow. */
+struct sweep {
+	__u32 kept;
+	__u32 forgotten;
+};
+
+/* What the daemon says to the socket programs as it loads them. */
 struct settings {
 	__u64 host_namespace; /* cookie of the daemon's own network namespace */
 	__u32 host_namespace_only;

@@ -177,18 +177,19 @@ static __always_inline bool udp_choose_for_client(struct bpf_sock_addr *ctx, con
 						  const struct service *service, struct origin *origin)
 {
 	enum reach reach = reach_inside(service);
+	struct affinity_key client;
 	bool known = false;
 
-	if (service->affinity_seconds &&
-	    affinity_recall(ctx, service->id, reach, service->affinity_seconds, origin)) {
-		if (standing(socket, origin) != STANDS_FOR_OTHER)
+	if (service->affinity_seconds) {
+		client = affinity_of_namespace(ctx, service->id);
+		known = affinity_recall(&client, reach, service->affinity_seconds, origin);
+		if (known && standing(socket, origin) != STANDS_FOR_OTHER)
 			return true;
-		known = true;
 	}
 	if (!udp_choose(ctx, set_id(service->id, reach), origin))
 		return false;
 	if (service->affinity_seconds && !known)
-		affinity_remember(ctx, service->id, origin);
+		affinity_remember(&client, origin);
 	return true;
 }
 

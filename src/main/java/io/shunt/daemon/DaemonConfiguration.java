@@ -48,8 +48,9 @@ class DaemonConfiguration {
             return Installation.open(
                     options.bpfRoot(),
                     options.cgroupRoot(),
-                    new MapSizes(options.maxServices(), options.maxBackends()),
+                    new MapSizes(options.maxServices(), options.maxBackends(), 131_072),
                     options.hostNamespaceOnly(),
+                    new io.shunt.datapath.PacketSettings(1024, 28_976, false, false, java.util.List.of(), true),
                     inbox);
         } catch (InstallationException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);

@@ -49,6 +49,12 @@ public final class Datapath {
     /** Frontends found in the kernel that name no service there can be: the maps were damaged. */
     private final Set<Frontend> strays = new HashSet<>();
 
+    /** How many frontends each service address has. */
+    private final Map<Address, Integer> frontendsAt = new HashMap<>();
+
+    /** Which addresses the kernel knows as services', and whether as external. */
+    private final Map<Address, Boolean> serviceAddresses = new HashMap<>();
+
     private final Set<Address> nodeAddresses = new HashSet<>();
     private int sourceRanges;
     /** Something found a map full since room last came. */
@@ -433,14 +439,49 @@ public final class Datapath {
             if (taken.contains(frontend) || route.equals(entry.frontends.get(frontend))) {
                 return;
             }
+            putServiceAddress(frontend, access);
             maps.putFrontend(frontend, route);
             strays.remove(frontend);
-            Entry loser = owners.put(frontend, entry);
+            Entry loser = own(frontend, entry);
             if (loser != null && loser != entry) {
                 loser.frontends.remove(frontend);
             }
             entry.frontends.put(frontend, route);
         });
+    }
+
+    private @Nullable Entry own(Frontend frontend, Entry entry) {
+        Entry loser = owners.put(frontend, entry);
+        if (loser == null) {
+            frontendsAt.merge(frontend.address(), 1, Integer::sum);
+        }
+        return loser;
+    }
+
+    private void disown(Frontend frontend) {
+        owners.remove(frontend);
+        if (frontendsAt.merge(frontend.address(), -1, (had, less) -> had + less == 0 ? null : had + less) == null) {
+            removeServiceAddress(frontend.address());
+        }
+    }
+
+    /** One that the cluster has for its own stays so, whoever else names it. */
+    private void putServiceAddress(Frontend frontend, Access access) {
+        Address address = frontend.address();
+        Boolean known = serviceAddresses.get(address);
+        boolean external = access.external() && (known == null || known);
+        if (frontend.isOfNode() || (known != null && known == external)) {
+            return;
+        }
+        maps.putServiceAddress(address, external);
+        serviceAddresses.put(address, external);
+    }
+
+    private void removeServiceAddress(Address address) {
+        if (serviceAddresses.containsKey(address)) {
+            maps.removeServiceAddress(address);
+            serviceAddresses.remove(address);
+        }
     }
 
     private void removeUnwanted(VirtualService wanted, Set<Frontend> awaited) {
@@ -486,8 +527,8 @@ public final class Datapath {
             Frontend frontend = each.next();
             if (!kept.contains(frontend)) {
                 maps.removeFrontend(frontend);
-                owners.remove(frontend);
                 each.remove();
+                disown(frontend);
             }
         }
     }
@@ -606,9 +647,10 @@ public final class Datapath {
                 strays.add(frontend);
             } else {
                 entry.frontends.put(frontend, route);
-                owners.put(frontend, entry);
+                own(frontend, entry);
             }
         });
+        maps.forEachServiceAddress(serviceAddresses::put);
         List<Integer> strayStats = new ArrayList<>();
         maps.forEachStats(id -> {
             if (adopt(byId, id) == null) {
@@ -717,6 +759,10 @@ public final class Datapath {
             maps.removeFrontend(each.next());
             each.remove();
         }
+        serviceAddresses.keySet().stream()
+                .filter(address -> !frontendsAt.containsKey(address))
+                .toList()
+                .forEach(this::removeServiceAddress);
         return removed;
     }
 
@@ -732,7 +778,7 @@ public final class Datapath {
 
     private void publishUse() {
         use = Map.of(
-                "frontends", owners.size(),
+                "frontends", owners.size() + serviceAddresses.size(),
                 "node_addresses", nodeAddresses.size(),
                 "source_ranges", sourceRanges,
                 "service_stats", serviceIds.inUse(),

@@ -34,6 +34,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -44,7 +45,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class Installation implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Installation.class);
-    private static final String OBJECT = "sock";
     private static final List<String> SOCKET_ERRORS =
             List.of("tcp_origin_lost", "udp_origin_lost", "bad_set", "affinity_lost");
 
@@ -55,55 +55,70 @@ public final class Installation implements AutoCloseable {
     private final KernelMaps maps;
     private final RcuGracePeriod grace;
     private final Datapath datapath;
+    private final PacketPrograms packets;
 
-    private Installation(BpfRoot root, Path cgroup, BpfObject object, KernelMaps maps, RcuGracePeriod grace) {
+    private Installation(
+            BpfRoot root,
+            Path cgroup,
+            BpfObject object,
+            KernelMaps maps,
+            RcuGracePeriod grace,
+            PacketPrograms packets) {
         this.root = root;
         this.cgroup = cgroup;
         this.object = object;
         this.maps = maps;
         this.grace = grace;
         this.datapath = new Datapath(maps, grace);
+        this.packets = packets;
     }
 
     /**
-     * Installs the socket programs on a cgroup.
+     * Installs the socket programs on a cgroup, and makes the packet programs ready for devices.
      *
      * @param bpfRoot where to pin; locked until {@link #close}
      * @param cgroup the cgroup2 directory whose sockets are translated
      * @param sizes used for maps that no earlier process pinned
      * @param hostNamespaceOnly whether sockets of other network namespaces than this process's own are left alone
+     * @param packets what the packet programs are told
      * @param control runs tasks on the thread that will use the {@link #datapath}
      * @throws InstallationException if this node or what is pinned does not allow it
      */
     public static Installation open(
-            Path bpfRoot, Path cgroup, MapSizes sizes, boolean hostNamespaceOnly, Executor control) {
+            Path bpfRoot,
+            Path cgroup,
+            MapSizes sizes,
+            boolean hostNamespaceOnly,
+            PacketSettings packets,
+            Executor control) {
         try {
             Settings settings = new Settings(Syscalls.networkNamespaceCookie(), hostNamespaceOnly);
-            return open(bpfRoot, cgroup, sizes, settings, control);
+            return open(bpfRoot, cgroup, sizes, settings, packets, control);
         } catch (BpfException e) {
             throw explain(e);
         }
     }
 
-    static Installation open(Path bpfRoot, Path cgroup, MapSizes sizes, Settings settings, Executor control) {
+    static Installation open(
+            Path bpfRoot,
+            Path cgroup,
+            MapSizes sizes,
+            Settings settings,
+            PacketSettings packetSettings,
+            Executor control) {
         Deque<Closeable> opened = new ArrayDeque<>();
         try {
             checkNode(cgroup);
             BpfRoot root = BpfRoot.open(bpfRoot);
             opened.push(root::close);
-            BpfObject object = BpfObject.open(OBJECT, read("/bpf/" + OBJECT + ".bpf.o"));
+            BpfObject object = read("sock", Layouts.SHARED);
             opened.push(object::close);
-            for (StructLayout layout : Layouts.SHARED) {
-                StructCheck.verify(object.btf(), layout);
-            }
             settings.writeTo(object);
-            Set<String> reused = reusePinned(root, object, sizes);
-            object.load();
-            for (BpfMap map : object.maps()) {
-                if (isPinned(map) && !reused.contains(map.name())) {
-                    map.pin(root.map(map.name()));
-                }
-            }
+            Set<String> reused = load(root, object, Map.of(), sizes);
+            BpfObject packetObject = read("tc", Layouts.PACKET);
+            opened.push(packetObject::close);
+            packetSettings.writeTo(packetObject);
+            load(root, packetObject, byName(object.maps()), sizes);
             KernelMaps maps = new KernelMaps(object::map);
             opened.push(maps::close);
             RcuGracePeriod grace = new RcuGracePeriod(control);
@@ -112,7 +127,8 @@ public final class Installation implements AutoCloseable {
                 // A program may still hold what the earlier process freed last.
                 grace.await();
             }
-            Installation installation = new Installation(root, cgroup, object, maps, grace);
+            PacketPrograms packets = new PacketPrograms(root, packetObject);
+            Installation installation = new Installation(root, cgroup, object, maps, grace, packets);
             opened.push(installation::closeLinks);
             installation.attach();
             return installation;
@@ -125,6 +141,48 @@ public final class Installation implements AutoCloseable {
     @FunctionalInterface
     private interface Closeable {
         void close();
+    }
+
+    /** Reads an object that is not loaded yet; the caller closes it. */
+    private static BpfObject read(String name, List<StructLayout> layouts) {
+        BpfObject object = BpfObject.open(name, read("/bpf/" + name + ".bpf.o"));
+        try {
+            for (StructLayout layout : layouts) {
+                StructCheck.verify(object.btf(), layout);
+            }
+        } catch (RuntimeException e) {
+            object.close();
+            throw e;
+        }
+        return object;
+    }
+
+    private static Map<String, BpfMap> byName(Collection<BpfMap> maps) {
+        return maps.stream().collect(Collectors.toMap(BpfMap::name, map -> map));
+    }
+
+    /**
+     * Loads an object with the maps that another has brought already and those that are pinned, and pins the rest.
+     *
+     * @return which were pinned before
+     */
+    private static Set<String> load(BpfRoot root, BpfObject object, Map<String, BpfMap> brought, MapSizes sizes) {
+        List<BpfMap> own = new ArrayList<>();
+        for (BpfMap map : object.maps()) {
+            if (isPinned(map) && brought.containsKey(map.name())) {
+                map.reuse(brought.get(map.name()));
+            } else if (isPinned(map)) {
+                own.add(map);
+            }
+        }
+        Set<String> reused = reusePinned(root, own, sizes);
+        object.load();
+        for (BpfMap map : own) {
+            if (!reused.contains(map.name())) {
+                map.pin(root.map(map.name()));
+            }
+        }
+        return reused;
     }
 
     private static void checkNode(Path cgroup) {
@@ -183,14 +241,14 @@ public final class Installation implements AutoCloseable {
         return !map.name().contains(".");
     }
 
-    private static Set<String> reusePinned(BpfRoot root, BpfObject object, MapSizes sizes) {
+    private static Set<String> reusePinned(BpfRoot root, List<BpfMap> maps, MapSizes sizes) {
         List<String> reused = new ArrayList<>();
-        for (BpfMap map : object.maps()) {
+        for (BpfMap map : maps) {
             Integer entries = sizes.entries().get(map.name());
             if (entries != null) {
                 map.setMaxEntries(entries);
             }
-            if (isPinned(map) && Files.exists(root.map(map.name()))) {
+            if (Files.exists(root.map(map.name()))) {
                 try (BpfMap pinned = BpfMap.openPinned(root.map(map.name()))) {
                     checkSame(root, map, pinned);
                     if (pinned.maxEntries() != map.maxEntries()) {
@@ -306,6 +364,11 @@ public final class Installation implements AutoCloseable {
         return datapath;
     }
 
+    /** The programs at the devices. They belong to this. */
+    public PacketPrograms packets() {
+        return packets;
+    }
+
     /** The maps of the socket programs. They belong to this. */
     Collection<BpfMap> maps() {
         return object.maps();
@@ -416,6 +479,7 @@ public final class Installation implements AutoCloseable {
         closeLinks();
         grace.close();
         maps.close();
+        packets.close();
         object.close();
         root.close();
     }

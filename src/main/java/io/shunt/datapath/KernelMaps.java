@@ -61,6 +61,13 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final byte OUTSIDE_LOCAL = 2;
     private static final byte RESTRICTED = 4;
     private static final byte OF_NODE = 8;
+    private static final byte EXTERNAL = 16;
+
+    /** Port and protocol of the entry that stands for an address itself, and SERVICE_OF_ADDRESS of types.h. */
+    private static final int NO_PORT = 0;
+
+    private static final byte NO_PROTOCOL = 0;
+    private static final int SERVICE_OF_ADDRESS = -1;
 
     /** enum node_address of types.h. */
     private static final int TAKES = 1;
@@ -167,9 +174,13 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     @Override
     public void putFrontend(Frontend frontend, Route route) {
         writeKey(frontend);
-        frontendValue.set(JAVA_BYTE, FRONTEND_ACCESS, accessBits(frontend, route.access()));
-        frontendValue.set(JAVA_INT, FRONTEND_AFFINITY, route.affinitySeconds());
-        frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, route.serviceId());
+        writeValue(accessBits(frontend, route.access()), route.affinitySeconds(), route.serviceId());
+    }
+
+    private void writeValue(byte access, int affinitySeconds, int serviceId) {
+        frontendValue.set(JAVA_BYTE, FRONTEND_ACCESS, access);
+        frontendValue.set(JAVA_INT, FRONTEND_AFFINITY, affinitySeconds);
+        frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, serviceId);
         update(frontendUpdates, frontends, frontendKey, frontendValue, MORE_SERVICES);
     }
 
@@ -177,14 +188,16 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         return (byte) ((access.inside() == Reach.LOCAL ? INSIDE_LOCAL : 0)
                 | (access.outside() == Reach.LOCAL ? OUTSIDE_LOCAL : 0)
                 | (access.restricted() ? RESTRICTED : 0)
-                | (frontend.isOfNode() ? OF_NODE : 0));
+                | (frontend.isOfNode() ? OF_NODE : 0)
+                | (access.external() ? EXTERNAL : 0));
     }
 
     static Access access(byte bits) {
         return new Access(
                 (bits & INSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
                 (bits & OUTSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
-                (bits & RESTRICTED) != 0);
+                (bits & RESTRICTED) != 0,
+                (bits & EXTERNAL) != 0);
     }
 
     private static void update(CallCount count, BpfMap map, MemorySegment key, MemorySegment value, String cure) {
@@ -229,9 +242,13 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     }
 
     private void writeKey(Frontend frontend) {
-        Layouts.putAddress(frontendKey, KEY_ADDRESS, frontend.address());
-        Layouts.putPort(frontendKey, KEY_PORT, frontend.port());
-        frontendKey.set(JAVA_BYTE, KEY_PROTOCOL, (byte) frontend.protocol().number());
+        writeKey(frontend.address(), frontend.port(), (byte) frontend.protocol().number());
+    }
+
+    private void writeKey(Address address, int port, byte protocol) {
+        Layouts.putAddress(frontendKey, KEY_ADDRESS, address);
+        Layouts.putPort(frontendKey, KEY_PORT, port);
+        frontendKey.set(JAVA_BYTE, KEY_PROTOCOL, protocol);
     }
 
     @Override
@@ -249,6 +266,28 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                                     value.get(JAVA_INT, FRONTEND_SERVICE_ID),
                                     access(value.get(JAVA_BYTE, FRONTEND_ACCESS)),
                                     value.get(JAVA_INT, FRONTEND_AFFINITY))));
+        });
+    }
+
+    @Override
+    public void putServiceAddress(Address address, boolean external) {
+        writeKey(address, NO_PORT, NO_PROTOCOL);
+        writeValue(external ? EXTERNAL : 0, 0, SERVICE_OF_ADDRESS);
+    }
+
+    @Override
+    public void removeServiceAddress(Address address) {
+        writeKey(address, NO_PORT, NO_PROTOCOL);
+        delete(frontendDeletes, frontends, frontendKey);
+    }
+
+    @Override
+    public void forEachServiceAddress(ServiceAddressVisitor visitor) {
+        frontends.forEach((key, value) -> {
+            if (key.get(JAVA_BYTE, KEY_PROTOCOL) == NO_PROTOCOL) {
+                visitor.visit(
+                        Layouts.address(key, KEY_ADDRESS), (value.get(JAVA_BYTE, FRONTEND_ACCESS) & EXTERNAL) != 0);
+            }
         });
     }
 

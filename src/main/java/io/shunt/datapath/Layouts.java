@@ -14,6 +14,7 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** The structs of src/main/bpf/types.h as Java reads and writes them. Addresses and ports are in network byte order. */
 final class Layouts {
@@ -72,7 +73,7 @@ final class Layouts {
             .withName("far_origin");
 
     static final StructLayout AFFINITY_KEY = MemoryLayout.structLayout(
-                    JAVA_LONG.withName("client"), JAVA_INT.withName("service_id"), JAVA_INT.withName("pad"))
+                    ADDRESS.withName("client"), JAVA_INT.withName("service_id"), JAVA_INT.withName("pad"))
             .withName("affinity_key");
 
     static final StructLayout AFFINITY = MemoryLayout.structLayout(
@@ -82,13 +83,74 @@ final class Layouts {
                     JAVA_LONG.withName("last_used"))
             .withName("affinity");
 
+    static final StructLayout TUPLE = MemoryLayout.structLayout(
+                    ADDRESS.withName("source"),
+                    ADDRESS.withName("destination"),
+                    PORT.withName("source_port"),
+                    PORT.withName("destination_port"),
+                    JAVA_BYTE.withName("protocol"),
+                    MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
+            .withName("tuple");
+
+    static final StructLayout FLOW = MemoryLayout.structLayout(
+                    TUPLE.withName("from"),
+                    TUPLE.withName("to"),
+                    JAVA_INT.withName("service_id"),
+                    JAVA_INT.withName("backend_id"),
+                    JAVA_INT.withName("generation"),
+                    JAVA_INT.withName("seen"),
+                    JAVA_INT.withName("host_device"),
+                    JAVA_BYTE.withName("state"),
+                    JAVA_BYTE.withName("is_reply"),
+                    JAVA_BYTE.withName("is_confirmed"),
+                    JAVA_BYTE.withName("client_closed"),
+                    JAVA_BYTE.withName("backend_closed"),
+                    MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
+            .withName("flow");
+
+    static final StructLayout DROP_KEY = MemoryLayout.structLayout(
+                    JAVA_INT.withName("service_id"),
+                    JAVA_BYTE.withName("reason"),
+                    JAVA_BYTE.withName("direction"),
+                    MemoryLayout.sequenceLayout(2, JAVA_BYTE).withName("pad"))
+            .withName("drop_key");
+
+    static final StructLayout DEVICE_SOURCES = MemoryLayout.structLayout(ADDRESS.withName("v4"), ADDRESS.withName("v6"))
+            .withName("device_sources");
+
+    static final StructLayout RANGE = MemoryLayout.structLayout(ADDRESS.withName("address"), ADDRESS.withName("mask"))
+            .withName("range");
+
+    static final StructLayout PACKET_SETTINGS = MemoryLayout.structLayout(
+                    JAVA_INT.withName("first_port"),
+                    JAVA_INT.withName("ports"),
+                    JAVA_BYTE.withName("masquerade_all"),
+                    JAVA_BYTE.withName("detects_local"),
+                    JAVA_BYTE.withName("local_by_range"),
+                    JAVA_BYTE.withName("fib_tells_source"),
+                    MemoryLayout.sequenceLayout(2, RANGE).withName("local"))
+            .withName("packet_settings");
+
+    private static final SequenceLayout BY_STATE = MemoryLayout.sequenceLayout(6, JAVA_INT);
+
+    static final StructLayout TIMEOUTS = MemoryLayout.structLayout(
+                    BY_STATE.withName("tcp"), BY_STATE.withName("udp"), BY_STATE.withName("sctp"))
+            .withName("timeouts");
+
+    static final StructLayout SWEEP = MemoryLayout.structLayout(
+                    JAVA_INT.withName("kept"), JAVA_INT.withName("forgotten"))
+            .withName("sweep");
+
     static final StructLayout SETTINGS = MemoryLayout.structLayout(
                     JAVA_LONG.withName("host_namespace"),
                     JAVA_INT.withName("host_namespace_only"),
                     JAVA_INT.withName("pad"))
             .withName("settings");
 
-    /** Everything that C and Java both touch. */
+    /** Of the packet programs alone. */
+    static final List<StructLayout> PACKET = List.of(TUPLE, FLOW, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
+
+    /** Everything that C and Java both touch in the socket programs. */
     static final List<StructLayout> SHARED = List.of(
             FRONTEND_KEY,
             FRONTEND,
@@ -107,7 +169,8 @@ final class Layouts {
     /** The same for two versions of Shunt only if they can share pinned maps. */
     static String fingerprint() {
         StringBuilder members = new StringBuilder();
-        for (StructLayout struct : SHARED) {
+        for (StructLayout struct :
+                Stream.concat(SHARED.stream(), PACKET.stream()).toList()) {
             members.append(struct.name().orElseThrow()).append('{');
             for (MemoryLayout member : struct.memberLayouts()) {
                 if (member instanceof PaddingLayout) {

@@ -8,8 +8,9 @@ import java.util.Map;
  *
  * @param services virtual services
  * @param backends backends of all services together
+ * @param flows confirmed conversations that the packet programs remember
  */
-public record MapSizes(int services, int backends) {
+public record MapSizes(int services, int backends, int flows) {
     /** Most services have one address a family; node ports, external and load-balancer addresses need room too. */
     private static final int FRONTENDS_A_SERVICE = 4;
 
@@ -30,9 +31,11 @@ public record MapSizes(int services, int backends) {
     /** Most services let everyone in. */
     private static final int SOURCE_RANGES_A_SERVICE = 4;
 
-    /** Entries by map name. Index 0 of an array names nothing. */
+    /** Entries by map name; a flow has one for each direction. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
         return Map.of(
+                "flows",
+                flows * 2,
                 "frontends",
                 services * FRONTENDS_A_SERVICE,
                 "source_ranges",

@@ -22,6 +22,9 @@ public final class PinnedMaps {
     /** In the order in which a program walks through them. */
     private static final Map<String, Decoder> DECODERS = decoders();
 
+    /** 100::/64, from which nobody sends (RFC 6666). */
+    private static final long NAMESPACES = 0x0100_0000_0000_0000L;
+
     private PinnedMaps() {}
 
     /** Takes decoded entries, map by map. */
@@ -86,12 +89,21 @@ public final class PinnedMaps {
 
     private static Map<String, ?> frontend(MemorySegment key, MemorySegment value) {
         StructLayout layout = Layouts.FRONTEND_KEY;
-        Map<String, Object> fields = fields("address", endpoint(key, layout, "address", "port"));
-        fields.put("protocol", Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol"))));
         Access access = KernelMaps.access(value.get(JAVA_BYTE, Layouts.offset(Layouts.FRONTEND, "access")));
+        int protocol = Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol")));
+        if (protocol == 0) {
+            // The address itself.
+            Map<String, Object> fields =
+                    fields("address", Layouts.address(key, 0).toString());
+            fields.put("external", access.external());
+            return fields;
+        }
+        Map<String, Object> fields = fields("address", endpoint(key, layout, "address", "port"));
+        fields.put("protocol", protocol);
         fields.put("inside", name(access.inside()));
         fields.put("outside", name(access.outside()));
         fields.put("restricted", access.restricted());
+        fields.put("external", access.external());
         fields.put("affinity_seconds", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "affinity_seconds")));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "service_id")));
         return fields;
@@ -156,12 +168,17 @@ public final class PinnedMaps {
     }
 
     private static Map<String, ?> affinity(MemorySegment key, MemorySegment value) {
-        Map<String, Object> fields = fields("client", key.get(JAVA_LONG, 0));
+        Map<String, Object> fields = fields("client", client(Layouts.address(key, 0)));
         fields.put("service_id", key.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY_KEY, "service_id")));
         fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY, "backend_id")));
         fields.put("generation", value.get(JAVA_INT, Layouts.offset(Layouts.AFFINITY, "generation")));
         fields.put("last_used_ns", value.get(JAVA_LONG, Layouts.offset(Layouts.AFFINITY, "last_used")));
         return fields;
+    }
+
+    /** An address, or the cookie of a network namespace, as affinity.h puts it into one. */
+    private static Object client(Address address) {
+        return address.high() == NAMESPACES ? address.low() : address.toString();
     }
 
     private static Map<String, ?> farOrigin(MemorySegment key, MemorySegment value) {

@@ -15,10 +15,7 @@ import java.lang.foreign.MemorySegment;
 record Settings(long hostNamespace, boolean hostNamespaceOnly) {
     /** Writes them into an object that is not loaded yet. */
     void writeTo(BpfObject object) {
-        MemorySegment settings = object.map(".rodata").initialValue();
-        if (settings.byteSize() != Layouts.SETTINGS.byteSize()) {
-            throw new IllegalStateException("the programs have more constants than their settings");
-        }
+        MemorySegment settings = object.map(".rodata.settings").initialValue();
         settings.set(JAVA_LONG, Layouts.offset(Layouts.SETTINGS, "host_namespace"), hostNamespace);
         settings.set(JAVA_INT, Layouts.offset(Layouts.SETTINGS, "host_namespace_only"), hostNamespaceOnly ? 1 : 0);
     }

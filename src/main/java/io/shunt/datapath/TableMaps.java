@@ -35,6 +35,18 @@ interface TableMaps {
 
     void forEachFrontend(FrontendVisitor visitor);
 
+    /**
+     * Makes an address known as a service's, whichever of its ports is asked for.
+     *
+     * @param external whether it is not the cluster's own, so that ports which no service has may be somebody else's
+     * @throws TableFullException if {@code frontends} is full and does not have {@code address} yet
+     */
+    void putServiceAddress(Address address, boolean external);
+
+    void removeServiceAddress(Address address);
+
+    void forEachServiceAddress(ServiceAddressVisitor visitor);
+
     /** @throws TableFullException if {@code source_ranges} is full */
     void putSourceRange(int serviceId, Prefix range);
 
@@ -91,6 +103,11 @@ interface TableMaps {
     @FunctionalInterface
     interface FrontendVisitor {
         void visit(Frontend frontend, Route route);
+    }
+
+    @FunctionalInterface
+    interface ServiceAddressVisitor {
+        void visit(Address address, boolean external);
     }
 
     @FunctionalInterface

@@ -70,8 +70,8 @@ public final class Planner {
         IpFamily family = clusterIp.family();
         Service.External external = service.external();
         Reach internal = reach(service.internalPolicy());
-        var fromOutside = new Access(Reach.CLUSTER, reach(external.policy()), false);
-        var byLoadBalancer = new Access(Reach.CLUSTER, reach(external.policy()), restricted);
+        var fromOutside = new Access(Reach.CLUSTER, reach(external.policy()), false, true);
+        var byLoadBalancer = new Access(Reach.CLUSTER, reach(external.policy()), restricted, true);
         Map<Frontend, Access> frontends = new HashMap<>();
         for (Address ip : external.loadBalancerIps()) {
             if (ip.family() == family && !ip.isLoopback()) {
@@ -86,7 +86,8 @@ public final class Planner {
         if (port.nodePort() != 0) {
             frontends.put(Frontend.ofNode(family, port.nodePort(), port.protocol()), fromOutside);
         }
-        frontends.put(new Frontend(clusterIp, port.port(), port.protocol()), new Access(internal, internal, false));
+        frontends.put(
+                new Frontend(clusterIp, port.port(), port.protocol()), new Access(internal, internal, false, false));
         return frontends;
     }
 

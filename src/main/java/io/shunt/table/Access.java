@@ -6,8 +6,10 @@ package io.shunt.table;
  * @param inside how far it may go if it comes from this node, its pods included
  * @param outside how far it may go if it comes from elsewhere
  * @param restricted whether only the virtual service's source ranges may come in
+ * @param external whether it is there for those from elsewhere, who are not one with the backends' network: where they
+ *     may go anywhere, the node speaks to the backend in their name
  */
-public record Access(Reach inside, Reach outside, boolean restricted) {
-    /** Everyone to all backends. */
-    public static final Access OPEN = new Access(Reach.CLUSTER, Reach.CLUSTER, false);
+public record Access(Reach inside, Reach outside, boolean restricted, boolean external) {
+    /** Everyone to all backends, by an address of the backends' own network. */
+    public static final Access OPEN = new Access(Reach.CLUSTER, Reach.CLUSTER, false, false);
 }

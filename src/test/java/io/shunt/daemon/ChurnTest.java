@@ -71,7 +71,8 @@ class ChurnTest {
     private static final List<String> NODES = List.of("here", "there");
     private static final List<String> ZONES = List.of("a", "b");
 
-    private static final Reference.Way NOWHERE = new Reference.Way(Set.of(), Set.of(), Set.of(), Set.of(), Set.of(), 0);
+    private static final Reference.Way NOWHERE =
+            new Reference.Way(Set.of(), Set.of(), Set.of(), Set.of(), Set.of(), false, 0);
 
     private final Closing closing = new Closing();
     private final Inbox inbox = new Inbox();
@@ -101,8 +102,13 @@ class ChurnTest {
                 pod.traffic().serve(Protocol.UDP, address, TARGET_PORT, address);
             }
         }
-        installation =
-                closing.add(Installation.open(pins.path(), cgroup.path(), new MapSizes(256, 4096), false, inbox));
+        installation = closing.add(Installation.open(
+                pins.path(),
+                cgroup.path(),
+                new MapSizes(256, 4096, 1024),
+                false,
+                new io.shunt.datapath.PacketSettings(1024, 100, false, false, List.of(), true),
+                inbox));
         loop = new ControlLoop(
                 inbox,
                 installation.datapath(),
@@ -418,10 +424,13 @@ class ChurnTest {
         Map<String, String> frontends = new TreeMap<>();
         PinnedMaps.dump(pins.path(), (map, fields) -> {
             switch (map) {
-                case "frontends" ->
-                    frontends.put(
-                            spaced(fields.get("address")) + " " + protocol(fields),
-                            fields.get("service_id") + " " + fields.get("inside"));
+                case "frontends" -> {
+                    if (fields.containsKey("protocol")) {
+                        frontends.put(
+                                spaced(fields.get("address")) + " " + protocol(fields),
+                                fields.get("service_id") + " " + fields.get("inside"));
+                    }
+                }
                 case "slots" -> slots.put(fields.get("slot"), fields.get("backend_id"));
                 case "backends" -> backends.put(fields.get("backend_id"), spaced(fields.get("address")));
                 default -> {}

@@ -49,8 +49,13 @@ class ControlLoopTest {
     private final Path bpfRoot =
             Path.of("/sys/fs/bpf/shunt-loop-" + ProcessHandle.current().pid());
     private final Cgroup cgroup = Cgroup.create("loop");
-    private final Installation installation =
-            Installation.open(bpfRoot, cgroup.path(), new MapSizes(4, MOST_BACKENDS), false, inbox);
+    private final Installation installation = Installation.open(
+            bpfRoot,
+            cgroup.path(),
+            new MapSizes(4, MOST_BACKENDS, 1024),
+            false,
+            new io.shunt.datapath.PacketSettings(1024, 100, false, false, List.of(), true),
+            inbox);
     private final ControlLoop loop = new ControlLoop(
             inbox,
             installation.datapath(),

@@ -139,7 +139,8 @@ class AdoptionTest {
     }
 
     private static Access access(RandomGenerator random, boolean restricted) {
-        return new Access(Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted);
+        return new Access(
+                Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted, random.nextBoolean());
     }
 
     @ParameterizedTest(name = "seed {0}")

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import io.shunt.table.Access;
@@ -94,7 +95,7 @@ class DatapathTest {
     }
 
     private static VirtualService restricted(String name, int frontend, List<Prefix> ranges) {
-        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, !ranges.isEmpty());
+        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, !ranges.isEmpty(), false);
         return new VirtualService(name, Map.of(frontend(frontend), access), List.of(backend(1)), ranges, 0);
     }
 
@@ -160,7 +161,7 @@ class DatapathTest {
 
     private static VirtualService reaching(Reach inside, Backend... backends) {
         return new VirtualService(
-                "a", Map.of(frontend(1), new Access(inside, inside, false)), List.of(backends), List.of(), 0);
+                "a", Map.of(frontend(1), new Access(inside, inside, false, false)), List.of(backends), List.of(), 0);
     }
 
     @Test
@@ -289,7 +290,7 @@ class DatapathTest {
             writes[0]++;
             assertThat(maps.frontends).containsKey(frontend(1));
         };
-        Access local = new Access(Reach.LOCAL, Reach.LOCAL, false);
+        Access local = new Access(Reach.LOCAL, Reach.LOCAL, false, false);
 
         put(new VirtualService("a", Map.of(frontend(1), local), List.of(backend(1)), List.of(), 0));
         assertThat(maps.frontends).containsEntry(frontend(1), new Route(id, local, 0));
@@ -742,7 +743,7 @@ class DatapathTest {
     void fullTable_everyServiceChangesWithinOneGracePeriod_findsRoom() {
         int services = 40;
         int each = 10;
-        Map<String, Integer> sizes = new MapSizes(services, services * each).entries();
+        Map<String, Integer> sizes = new MapSizes(services, services * each, 1024).entries();
         MemoryMaps full =
                 new MemoryMaps(services + 1, sizes.get("slots"), sizes.get("backends"), sizes.get("frontends"));
         datapath = new Datapath(full, waiting::add);
@@ -868,7 +869,11 @@ class DatapathTest {
         }
 
         private Access access(boolean restricted) {
-            return new Access(Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted);
+            return new Access(
+                    Reach.values()[random.nextInt(2)],
+                    Reach.values()[random.nextInt(2)],
+                    restricted,
+                    random.nextBoolean());
         }
 
         private void allow(Set<Frontend> frontends, VirtualService service) {
@@ -1028,5 +1033,66 @@ class DatapathTest {
             world.settle();
         }
         world.checkAll();
+    }
+
+    private static VirtualService external(String name, int frontend, boolean external) {
+        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, false, external);
+        return new VirtualService(name, Map.of(frontend(frontend), access), List.of(backend(1)), List.of(), 0);
+    }
+
+    @Test
+    void serviceAddresses_areKnownAsLongAsAnyServiceHasAPortThere() {
+        Frontend other = new Frontend(frontend(1).address(), 443, Protocol.TCP);
+        Frontend nodePort = Frontend.ofNode(IpFamily.IPV4, 30080, Protocol.TCP);
+        put(service("a", 1, 1));
+        put(new VirtualService("b", List.of(other, nodePort), List.of(backend(1))));
+        put(external("c", 2, true));
+        assertThat(maps.serviceAddresses)
+                .isEqualTo(Map.of(frontend(1).address(), false, frontend(2).address(), true));
+
+        remove("a");
+        assertThat(maps.serviceAddresses)
+                .containsOnlyKeys(frontend(1).address(), frontend(2).address());
+        put(new VirtualService("b", List.of(nodePort), List.of(backend(1))));
+        remove("c");
+        assertThat(maps.serviceAddresses).isEmpty();
+        assertThat(datapath.entries("frontends")).isOne();
+    }
+
+    @Test
+    void aServiceAddress_thatOneServiceHasForTheClustersOwn_isSo_whoeverElseNamesIt() {
+        Access external = new Access(Reach.CLUSTER, Reach.CLUSTER, false, true);
+        Frontend other = new Frontend(frontend(1).address(), 443, Protocol.TCP);
+        put(external("a", 1, true));
+        put(new VirtualService("b", List.of(other), List.of(backend(1))));
+        assertThat(maps.serviceAddresses).containsEntry(frontend(1).address(), false);
+        put(new VirtualService("a", Map.of(frontend(1), external), List.of(backend(2)), List.of(), 0));
+        assertThat(maps.serviceAddresses).containsEntry(frontend(1).address(), false);
+    }
+
+    @Test
+    void serviceAddresses_leftByAnEarlierProcess_areTakenOverOrRemoved() {
+        put(service("a", 1, 1));
+        put(service("b", 2, 1));
+        maps.serviceAddresses.put(Address.of("10.96.0.99"), false);
+        datapath = new Datapath(maps, waiting::add);
+        put(service("a", 1, 1));
+        assertThat(maps.serviceAddresses).hasSize(3);
+
+        datapath.removeUnclaimed();
+        assertThat(maps.serviceAddresses).containsOnlyKeys(frontend(1).address());
+    }
+
+    @Test
+    void aServiceAddress_thatCouldNotBeWritten_isWrittenWithTheNextTry() {
+        maps.beforeCall = () -> {
+            throw new IllegalStateException("injected");
+        };
+        assertThatThrownBy(() -> put(service("a", 1, 1))).hasMessage("injected");
+        assertThat(maps.serviceAddresses).isEmpty();
+
+        maps.beforeCall = () -> {};
+        put(service("a", 1, 1));
+        assertThat(maps.serviceAddresses).containsOnlyKeys(frontend(1).address());
     }
 }

@@ -58,7 +58,7 @@ class FlipUnderLoadTest {
         servers = pod.traffic();
         client = ground.add(Traffic.start(pod.cgroup(), pod.namespace()));
         client6 = ground.add(Traffic.start(pod.cgroup(), pod.namespace()));
-        installation = ground.add(ground.install(new MapSizes(8, 400)));
+        installation = ground.add(ground.install(new MapSizes(8, 400, 1024)));
     }
 
     @AfterEach

@@ -14,7 +14,9 @@ import java.util.concurrent.TimeUnit;
 
 /** Place for installations on the real kernel, and the control thread that writes them. */
 final class Ground implements AutoCloseable {
-    static final MapSizes SIZES = new MapSizes(64, 256);
+    static final MapSizes SIZES = new MapSizes(64, 256, 1024);
+    /** Masquerading by 28,976 ports, and nobody is told from pods. */
+    static final PacketSettings PACKETS = new PacketSettings(1024, 28_976, false, false, List.of(), true);
 
     private final Closing closing = new Closing();
     private final Cgroup cgroup;
@@ -54,12 +56,12 @@ final class Ground implements AutoCloseable {
     }
 
     Installation install(MapSizes sizes) {
-        return Installation.open(pins.path(), cgroup.path(), sizes, false, control);
+        return Installation.open(pins.path(), cgroup.path(), sizes, false, PACKETS, control);
     }
 
     /** Installs for a node that is the network namespace with that cookie. */
     Installation install(Settings settings) {
-        return Installation.open(pins.path(), cgroup.path(), SIZES, settings, control);
+        return Installation.open(pins.path(), cgroup.path(), SIZES, settings, PACKETS, control);
     }
 
     /** Runs tasks on the control thread. */

@@ -116,13 +116,13 @@ class InstallationTest {
 
     @Test
     void mapUse_isWhatIsThere() {
-        try (Installation installation = ground.install(new MapSizes(100, 1_000))) {
+        try (Installation installation = ground.install(new MapSizes(100, 1_000, 1024))) {
             ground.put(installation, service("a", VIP, 1, 2, 3));
             List<Installation.MapUse> use = installation.mapUse();
             assertThat(use)
                     .extracting(map -> map.name() + " " + map.entries() + "/" + map.maxEntries())
                     .contains(
-                            "frontends 1/400",
+                            "frontends 2/400",
                             "node_addresses 0/4096",
                             "source_ranges 0/400",
                             "sets 2/202",
@@ -180,8 +180,8 @@ class InstallationTest {
         assertNotTranslated(otherPod.traffic());
         List<LinkInfo> before = links();
 
-        try (Installation second =
-                Installation.open(ground.pins().path(), other.path(), Ground.SIZES, false, ground.control())) {
+        try (Installation second = Installation.open(
+                ground.pins().path(), other.path(), Ground.SIZES, false, Ground.PACKETS, ground.control())) {
             assertThat(second.programs()).allMatch(Installation.AttachedProgram::attached);
             assertThat(second.cgroup()).isEqualTo(other.path());
             assertThat(otherPod.traffic().request(VIP, 80)).isEqualTo("b1");
@@ -195,17 +195,17 @@ class InstallationTest {
     void aLinkOnACgroupThatIsGone_isReplaced() throws IOException {
         Path path = ground.cgroup().path().resolve("short-lived");
         Files.createDirectory(path);
-        Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())
+        Installation.open(ground.pins().path(), path, Ground.SIZES, false, Ground.PACKETS, ground.control())
                 .close();
         Files.delete(path);
         Files.createDirectory(path);
 
         try (Installation second =
-                Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())) {
+                Installation.open(ground.pins().path(), path, Ground.SIZES, false, Ground.PACKETS, ground.control())) {
             assertThat(second.programs()).allMatch(Installation.AttachedProgram::attached);
         }
         try (Installation third =
-                Installation.open(ground.pins().path(), path, Ground.SIZES, false, ground.control())) {
+                Installation.open(ground.pins().path(), path, Ground.SIZES, false, Ground.PACKETS, ground.control())) {
             Files.delete(path);
             assertThat(third.programs()).noneMatch(Installation.AttachedProgram::attached);
         }
@@ -229,14 +229,14 @@ class InstallationTest {
 
     @Test
     void otherSizes_waitForACleanup_andSaySo() {
-        try (Installation first = ground.install(new MapSizes(8, 32))) {
+        try (Installation first = ground.install(new MapSizes(8, 32, 1024))) {
             ground.put(first, service("a", VIP, 1));
         }
         Logger logger = (Logger) LoggerFactory.getLogger(Installation.class);
         ListAppender<ILoggingEvent> logged = new ListAppender<>();
         logged.start();
         logger.addAppender(logged);
-        try (Installation second = ground.install(new MapSizes(16, 32))) {
+        try (Installation second = ground.install(new MapSizes(16, 32, 1024))) {
             assertThat(logged.list)
                     .extracting(ILoggingEvent::getFormattedMessage)
                     .containsExactlyInAnyOrder(

@@ -169,7 +169,7 @@ class KernelMapsTest {
     @Test
     void frontends_comeAndGo() {
         Frontend v6 = new Frontend(Address.of("fd00::1"), 53, Protocol.UDP);
-        Access local = new Access(Reach.LOCAL, Reach.CLUSTER, true);
+        Access local = new Access(Reach.LOCAL, Reach.CLUSTER, true, true);
         maps.putFrontend(frontend(1), new Route(11, Access.OPEN, 0));
         maps.putFrontend(v6, new Route(12, local, 10_800));
         assertThat(kernel.elements("frontends"))
@@ -179,7 +179,7 @@ class KernelMapsTest {
                                 "00000000" + "00000000" + "0b000000"),
                         element(
                                 "fd000000000000000000000000000001" + "0035" + "11" + "00",
-                                "05000000" + "302a0000" + "0c000000"));
+                                "15000000" + "302a0000" + "0c000000"));
 
         maps.putFrontend(v6, route(13));
         Map<Frontend, Route> seen = new HashMap<>();
@@ -208,7 +208,7 @@ class KernelMapsTest {
             for (Reach outside : Reach.values()) {
                 boolean restricted = inside != outside;
                 Frontend frontend = Frontend.ofNode(IpFamily.IPV6, port++, Protocol.TCP);
-                Route route = new Route(port, new Access(inside, outside, restricted), port);
+                Route route = new Route(port, new Access(inside, outside, restricted, !restricted), port);
                 maps.putFrontend(frontend, route);
                 routes.put(frontend, route);
             }

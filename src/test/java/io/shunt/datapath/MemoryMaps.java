@@ -30,6 +30,7 @@ final class MemoryMaps implements TableMaps {
     private final BackendEntry[] backends;
     private final int maxFrontends;
     final Map<Frontend, Route> frontends = new LinkedHashMap<>();
+    final Map<Address, Boolean> serviceAddresses = new LinkedHashMap<>();
     final Map<Integer, Set<Prefix>> ranges = new HashMap<>();
     final Set<Address> nodeAddresses = new HashSet<>();
     final Set<Integer> stats = new HashSet<>();
@@ -113,6 +114,25 @@ final class MemoryMaps implements TableMaps {
     @Override
     public void forEachFrontend(FrontendVisitor visitor) {
         frontends.forEach(visitor::visit);
+    }
+
+    @Override
+    public void putServiceAddress(Address address, boolean external) {
+        beforeWrite.run();
+        beforeCall.run();
+        serviceAddresses.put(address, external);
+    }
+
+    @Override
+    public void removeServiceAddress(Address address) {
+        beforeWrite.run();
+        beforeCall.run();
+        serviceAddresses.remove(address);
+    }
+
+    @Override
+    public void forEachServiceAddress(ServiceAddressVisitor visitor) {
+        serviceAddresses.forEach(visitor::visit);
     }
 
     @Override

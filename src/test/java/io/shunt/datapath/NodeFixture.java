@@ -115,7 +115,7 @@ final class NodeFixture implements AutoCloseable {
     }
 
     static Access inside(Reach reach) {
-        return new Access(reach, Reach.CLUSTER, false);
+        return new Access(reach, Reach.CLUSTER, false, false);
     }
 
     /** How a client talks: which socket, which way of naming an IPv4 address, with or without connect(). */

@@ -45,7 +45,7 @@ class SourceRangesTest {
     }
 
     private static int put(Client client, String... ranges) {
-        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, ranges.length > 0);
+        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, ranges.length > 0, true);
         return node.put(new VirtualService(
                 "web",
                 Map.of(loadBalancer(client), access, clusterIp(client), Access.OPEN),
@@ -87,7 +87,7 @@ class SourceRangesTest {
     @EnumSource
     void anotherServicesRanges_openNothing(Client client) {
         put(client, client.either("10.0.0.64/27", "fd00::40/123"));
-        Access restricted = new Access(Reach.CLUSTER, Reach.CLUSTER, true);
+        Access restricted = new Access(Reach.CLUSTER, Reach.CLUSTER, true, true);
         Frontend other = client.frontend("203.0.113.2", "fd00:113::2", 80);
         node.put(new VirtualService(
                 "other",
@@ -107,7 +107,7 @@ class SourceRangesTest {
         Frontend shut = client.frontend("203.0.113.3", "fd00:113::3", 80);
         node.put(new VirtualService(
                 "shut",
-                Map.of(shut, new Access(Reach.CLUSTER, Reach.CLUSTER, true)),
+                Map.of(shut, new Access(Reach.CLUSTER, Reach.CLUSTER, true, true)),
                 NodeFixture.backends(client, Backend.State.CLUSTER, 1),
                 List.of(),
                 0));

@@ -154,7 +154,7 @@ class StaleSocketsOfChangesTest {
     @Test
     @Timeout(60)
     void backendsThatComeAndGo_neverLeaveAClientWithoutOne() {
-        Installation installation = ground.add(ground.install(new MapSizes(64, 16384)));
+        Installation installation = ground.add(ground.install(new MapSizes(64, 16384, 1024)));
         StaleSockets stale = stale(installation);
         ground.put(installation, service("dns", 1, 2, 3));
         Random random = new Random(3);

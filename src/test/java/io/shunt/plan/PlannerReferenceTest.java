@@ -83,6 +83,7 @@ class PlannerReferenceTest {
                 hosts(backends, Backend.State::serves),
                 hosts(backends, state -> true),
                 access.restricted() ? allowed(service) : Set.of(),
+                access.external(),
                 service.affinitySeconds());
     }
 

@@ -42,6 +42,7 @@ public final class Reference {
      * @param conversations those that keep the conversations they have: all that serve, and all that take new ones
      * @param listed those that keep their TCP connections: all that any slice still names
      * @param allowed the source ranges it is guarded by; empty: open
+     * @param fromFar whether it is there for those outside the cluster
      */
     public record Way(
             Set<String> inside,
@@ -49,6 +50,7 @@ public final class Reference {
             Set<String> conversations,
             Set<String> listed,
             Set<String> allowed,
+            boolean fromFar,
             int affinity) {}
 
     /** By {@code address port protocol}; the address is {@code node IPv4} or {@code node IPv6} for node ports. */
@@ -94,20 +96,26 @@ public final class Reference {
         String portAndProtocol = " " + port.port() + " " + port.protocol();
         for (Address ip : service.external().loadBalancerIps()) {
             if (ip.family() == family && !ip.isLoopback()) {
-                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, listed, allowed, seconds));
+                ways.put(
+                        ip + portAndProtocol,
+                        new Way(cluster, external, conversations, listed, allowed, true, seconds));
             }
         }
         for (Address ip : service.external().ips()) {
             if (ip.family() == family) {
-                ways.put(ip + portAndProtocol, new Way(cluster, external, conversations, listed, Set.of(), seconds));
+                ways.put(
+                        ip + portAndProtocol,
+                        new Way(cluster, external, conversations, listed, Set.of(), true, seconds));
             }
         }
         if (port.nodePort() != 0) {
             ways.put(
                     "node " + family.label() + " " + port.nodePort() + " " + port.protocol(),
-                    new Way(cluster, external, conversations, listed, Set.of(), seconds));
+                    new Way(cluster, external, conversations, listed, Set.of(), true, seconds));
         }
-        ways.put(clusterIp + portAndProtocol, new Way(internal, internal, conversations, listed, Set.of(), seconds));
+        ways.put(
+                clusterIp + portAndProtocol,
+                new Way(internal, internal, conversations, listed, Set.of(), false, seconds));
     }
 
     /** How many addresses of ready endpoints are on this node, at any port of the slices (endpointschangetracker.go). */

@@ -25,7 +25,8 @@ class ServiceAddressesTest {
     private static final Address V4 = Address.of("10.96.0.1");
     private static final Address V6 = Address.of("fd00:96::1");
     private static final Service.Port HTTP = new Service.Port("http", Protocol.TCP, 80, 30080);
-    private static final Access LOCAL_FROM_OUTSIDE = new Access(Reach.CLUSTER, Reach.LOCAL, false);
+    private static final Access EXTERNAL = new Access(Reach.CLUSTER, Reach.CLUSTER, false, true);
+    private static final Access LOCAL_FROM_OUTSIDE = new Access(Reach.CLUSTER, Reach.LOCAL, false, true);
 
     private static VirtualService plan(Service service, IpFamily family) {
         return Planner.plan(service, List.of(), new Locality("here", "")).stream()
@@ -67,15 +68,15 @@ class ServiceAddressesTest {
         assertThat(plan(service, IpFamily.IPV4).frontends())
                 .isEqualTo(Map.of(
                         frontend("10.96.0.1"), Access.OPEN,
-                        frontend("203.0.113.7"), Access.OPEN,
-                        frontend("192.0.2.1"), Access.OPEN,
-                        nodePort(IpFamily.IPV4), Access.OPEN));
+                        frontend("203.0.113.7"), EXTERNAL,
+                        frontend("192.0.2.1"), EXTERNAL,
+                        nodePort(IpFamily.IPV4), EXTERNAL));
         assertThat(plan(service, IpFamily.IPV6).frontends())
                 .isEqualTo(Map.of(
                         frontend("fd00:96::1"), Access.OPEN,
-                        frontend("2001:db8::7"), Access.OPEN,
-                        frontend("2001:db8::1"), Access.OPEN,
-                        nodePort(IpFamily.IPV6), Access.OPEN));
+                        frontend("2001:db8::7"), EXTERNAL,
+                        frontend("2001:db8::1"), EXTERNAL,
+                        nodePort(IpFamily.IPV6), EXTERNAL));
     }
 
     @Test
@@ -102,10 +103,10 @@ class ServiceAddressesTest {
         Service service = service(external(TrafficPolicy.CLUSTER), TrafficPolicy.LOCAL);
 
         assertThat(plan(service, IpFamily.IPV4).frontends())
-                .containsEntry(frontend("10.96.0.1"), new Access(Reach.LOCAL, Reach.LOCAL, false))
-                .containsEntry(frontend("203.0.113.7"), Access.OPEN)
-                .containsEntry(frontend("192.0.2.1"), Access.OPEN)
-                .containsEntry(nodePort(IpFamily.IPV4), Access.OPEN);
+                .containsEntry(frontend("10.96.0.1"), new Access(Reach.LOCAL, Reach.LOCAL, false, false))
+                .containsEntry(frontend("203.0.113.7"), EXTERNAL)
+                .containsEntry(frontend("192.0.2.1"), EXTERNAL)
+                .containsEntry(nodePort(IpFamily.IPV4), EXTERNAL);
     }
 
     @Test
@@ -118,12 +119,12 @@ class ServiceAddressesTest {
 
         assertThat(v4.sourceRanges()).containsExactly(range);
         assertThat(v4.frontends())
-                .containsEntry(frontend("192.0.2.1"), new Access(Reach.CLUSTER, Reach.CLUSTER, true))
-                .containsEntry(frontend("203.0.113.7"), Access.OPEN)
-                .containsEntry(nodePort(IpFamily.IPV4), Access.OPEN)
+                .containsEntry(frontend("192.0.2.1"), new Access(Reach.CLUSTER, Reach.CLUSTER, true, true))
+                .containsEntry(frontend("203.0.113.7"), EXTERNAL)
+                .containsEntry(nodePort(IpFamily.IPV4), EXTERNAL)
                 .containsEntry(frontend("10.96.0.1"), Access.OPEN);
         assertThat(v6.sourceRanges()).isEmpty();
-        assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), Access.OPEN);
+        assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), EXTERNAL);
     }
 
     @Test
@@ -141,9 +142,9 @@ class ServiceAddressesTest {
 
         assertThat(v4.sourceRanges()).isEmpty();
         assertThat(v4.frontends())
-                .containsEntry(frontend("192.0.2.1"), new Access(Reach.CLUSTER, Reach.CLUSTER, true))
-                .containsEntry(frontend("203.0.113.7"), Access.OPEN);
-        assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), Access.OPEN);
+                .containsEntry(frontend("192.0.2.1"), new Access(Reach.CLUSTER, Reach.CLUSTER, true, true))
+                .containsEntry(frontend("203.0.113.7"), EXTERNAL);
+        assertThat(v6.frontends()).containsEntry(frontend("2001:db8::1"), EXTERNAL);
     }
 
     @Test
@@ -158,7 +159,7 @@ class ServiceAddressesTest {
         VirtualService planned = plan(service, IpFamily.IPV4);
 
         assertThat(planned.sourceRanges()).isEmpty();
-        assertThat(planned.frontends()).containsEntry(frontend("192.0.2.1"), Access.OPEN);
+        assertThat(planned.frontends()).containsEntry(frontend("192.0.2.1"), EXTERNAL);
     }
 
     @Test
@@ -182,7 +183,7 @@ class ServiceAddressesTest {
                 0);
 
         assertThat(plan(service(both, TrafficPolicy.CLUSTER), IpFamily.IPV4).frontends())
-                .containsEntry(frontend("192.0.2.1"), Access.OPEN);
+                .containsEntry(frontend("192.0.2.1"), EXTERNAL);
     }
 
     @Test

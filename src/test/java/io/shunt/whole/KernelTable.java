@@ -22,6 +22,7 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
     /**
      * @param choices what a new connection that may go anywhere may get, by frontend
      * @param backends every backend and its state, by frontend
+     * @param addresses those that are known as services', and whether as external
      * @param sets service ids with such backends
      * @param stats service ids with counters
      * @param strays entries of a service that no frontend leads to
@@ -29,12 +30,14 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
     record Contents(
             Map<String, Set<String>> choices,
             Map<String, Set<String>> backends,
+            Map<String, Boolean> addresses,
             int sets,
             int stats,
             List<String> strays) {}
 
     private static final class Maps {
         final Map<String, Integer> frontends = new TreeMap<>();
+        final Map<String, Boolean> addresses = new TreeMap<>();
         final Map<Integer, int[]> sets = new HashMap<>();
         final Set<Integer> localSets = new HashSet<>();
         final Map<Integer, Integer> slots = new HashMap<>();
@@ -43,8 +46,13 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
 
         void take(String map, Map<String, ?> entry) {
             switch (map) {
-                case "frontends" ->
-                    frontends.put(entry.get("address") + "/" + entry.get("protocol"), number(entry, "service_id"));
+                case "frontends" -> {
+                    if (entry.containsKey("protocol")) {
+                        frontends.put(entry.get("address") + "/" + entry.get("protocol"), number(entry, "service_id"));
+                    } else {
+                        addresses.put(String.valueOf(entry.get("address")), (Boolean) entry.get("external"));
+                    }
+                }
                 case "sets" -> {
                     if (entry.get("reach").equals("cluster")) {
                         sets.put(
@@ -85,7 +93,7 @@ record KernelTable(Map<String, Integer> serviceIds, Map<String, Map<String, Inte
         return new KernelTable(
                 maps.frontends,
                 backendIds,
-                new Contents(choices, backends, maps.sets.size(), maps.stats.size(), strays(maps)));
+                new Contents(choices, backends, maps.addresses, maps.sets.size(), maps.stats.size(), strays(maps)));
     }
 
     private static Set<String> choices(Maps maps, int serviceId) {

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the packet programs remember of a conversation. Until it is confirmed it stands in `flows_new`, where it may be
+ * forgotten under pressure; from then on in `flows`, which forgets only what has ended or been silent for too long. So a
+ * flood of first packets pushes out its like, and no conversation that works.
+ */
+#ifndef SHUNT_FLOW_H
+#define SHUNT_FLOW_H
+
+#include "affinity.h"
+#include "maps.h"
+#include "packet.h"
+
+/* What becomes of a packet of a confirmed conversation? Emptied by sweep.bpf.c. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 524288);
+	__type(key, struct tuple);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+/* The same, as long as the client has not spoken again after it was answered. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct tuple);
+	__type(value, struct flow);
+} flows_new SEC(".maps");
+
+/* Between which ports does the rest of a fragmented datagram go? */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+} fragments SEC(".maps");
+
+/* What has been dropped or refused, and why? */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct drop_key);
+	__type(value, __u64);
+} drops SEC(".maps");
+
+/* From which addresses do masqueraded packets leave? By the device's index, where the kernel cannot tell. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct device_sources);
+} device_sources SEC(".maps");
+
+__noinline int count_drop(__u32 service_id, __u32 reason, __u32 direction)
+{
+	struct drop_key key = {.service_id = service_id, .reason = reason, .direction = direction};
+	__u64 *count = bpf_map_lookup_elem(&drops, &key);
+	__u64 one = 1;
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&drops, &key, &one, BPF_ANY);
+	return 0;
+}
+
+static __always_inline __u32 now_seconds(void)
+{
+	return bpf_ktime_get_coarse_ns() / SECOND_NS;
+}
+
+static __always_inline bool is_of(const struct flow *flow, const struct tuple *tuple)
+{
+	return same_tuple(&flow->from, tuple);
+}
+
+static __always_inline struct flow *find_entry(const struct tuple *tuple)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, tuple);
+
+	return flow ? flow : bpf_map_lookup_elem(&flows_new, tuple);
+}
+
+/*
+ * Copies what is known of such a packet's flow. Returns the entry, for who wants to write into it; null if there is
+ * none, or if it became another's meanwhile.
+ */
+static __always_inline struct flow *find_flow(const struct tuple *tuple, struct flow *copy)
+{
+	struct flow *flow = find_entry(tuple);
+
+	if (!flow)
+		return NULL;
+	*copy = *flow;
+	barrier();
+	return same_tuple((struct tuple *)&copy->from, tuple) && same_tuple(&flow->from, tuple) ? flow : NULL;
+}
+
+/* The entry of the other direction. */
+static __always_inline void turn_flow_round(const struct flow *flow, struct flow *other)
+{
+	*other = *flow;
+	turn_round(&flow->to, &other->from);
+	turn_round(&flow->from, &other->to);
+	other->is_reply = !flow->is_reply;
+}
+
+static __always_inline void forget_entries(const struct tuple *one, const struct tuple *other)
+{
+	bpf_map_delete_elem(&flows, one);
+	bpf_map_delete_elem(&flows, other);
+	bpf_map_delete_elem(&flows_new, one);
+	bpf_map_delete_elem(&flows_new, other);
+}
+
+static __always_inline void forget_flow(const struct flow *flow)
+{
+	struct tuple other;
+
+	turn_round(&flow->to, &other);
+	forget_entries(&flow->from, &other);
+}
+
+/* Is its port free for a new conversation? */
+static __always_inline bool is_over(const struct flow *flow)
+{
+	return flow->state >= FLOW_CLOSED;
+}
+
+/* How far has the conversation come with this packet? */
+static __always_inline void advance(struct flow *flow, const struct packet *packet)
+{
+	bool tcp = packet->tuple.protocol == IPPROTO_TCP && !packet->is_later_fragment;
+	__u8 flags = tcp ? packet->flags : 0;
+
+	if (flags & TCP_RST) {
+		flow->state = FLOW_RESET;
+		return;
+	}
+	/* Who speaks on was not broken off: anyone can send a reset with a wrong sequence number. */
+	if (flow->state == FLOW_RESET)
+		flow->state = flow->is_confirmed ? FLOW_CONFIRMED : FLOW_OPENING;
+	if (flow->state == FLOW_OPENING && flow->is_reply)
+		flow->state = FLOW_ANSWERED;
+	if (flow->state == FLOW_ANSWERED && !flow->is_reply && !(flags & TCP_SYN))
+		flow->state = FLOW_CONFIRMED;
+	if (flags & TCP_FIN && flow->is_reply)
+		flow->backend_closed = 1;
+	if (flags & TCP_FIN && !flow->is_reply)
+		flow->client_closed = 1;
+	if (flow->client_closed && flow->backend_closed)
+		flow->state = FLOW_CLOSED;
+	else if (flow->state == FLOW_CONFIRMED && (flow->client_closed || flow->backend_closed))
+		flow->state = FLOW_HALF_CLOSED;
+}
+
+/* Moves both entries to `flows`. They are never in neither. */
+static __always_inline bool confirm(const struct flow *flow, const struct flow *other)
+{
+	if (bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY))
+		return false;
+	if (bpf_map_update_elem(&flows, &other->from, other, BPF_ANY)) {
+		bpf_map_delete_elem(&flows, &flow->from);
+		return false;
+	}
+	bpf_map_delete_elem(&flows_new, &flow->from);
+	bpf_map_delete_elem(&flows_new, &other->from);
+	return true;
+}
+
+/* Writes how far the flow has come into its entry in `flows`. False: it has none there. */
+static __always_inline bool write_progress(const struct tuple *key, const struct flow *flow)
+{
+	struct flow *known = bpf_map_lookup_elem(&flows, key);
+
+	if (!known || !is_of(known, key))
+		return false;
+	known->client_closed = flow->client_closed;
+	known->backend_closed = flow->backend_closed;
+	known->state = flow->state;
+	if (known->is_reply == flow->is_reply)
+		known->seen = flow->seen;
+	return true;
+}
+
+/* Writes how far the conversation has come into both entries, and makes the other one anew if it got lost. */
+__noinline bool save(struct flow *flow)
+{
+	bool becomes_confirmed;
+	struct flow other;
+
+	if (!flow)
+		return false;
+	becomes_confirmed = !flow->is_confirmed && flow->state >= FLOW_CONFIRMED && flow->state < FLOW_CLOSED;
+	flow->is_confirmed |= becomes_confirmed;
+	turn_flow_round(flow, &other);
+	if (!flow->is_confirmed) {
+		bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
+		bpf_map_update_elem(&flows_new, &other.from, &other, BPF_ANY);
+		return true;
+	}
+	if (becomes_confirmed || !write_progress(&flow->from, flow))
+		return confirm(flow, &other);
+	return write_progress(&other.from, flow) || !bpf_map_update_elem(&flows, &other.from, &other, BPF_ANY);
+}
+
+/*
+ * Keeps the flow in step with its packet. Most packets change nothing, and once a second one tells that the flow lives,
+ * and looks after the other entry. False: there was no room to confirm it.
+ */
+static __always_inline bool keep_up(struct flow *flow, const struct packet *packet)
+{
+	__u8 state = flow->state, client_closed = flow->client_closed, backend_closed = flow->backend_closed;
+	__u32 now = now_seconds();
+
+	advance(flow, packet);
+	if (state == flow->state && client_closed == flow->client_closed && backend_closed == flow->backend_closed &&
+	    now == flow->seen)
+		return true;
+	flow->seen = now;
+	return save(flow);
+}
+
+static __always_inline struct fragment_key fragment_key(const struct packet *packet)
+{
+	return (struct fragment_key){
+		.source = packet->tuple.source,
+		.destination = packet->tuple.destination,
+		.id = packet->fragment_id,
+		.protocol = packet->tuple.protocol,
+	};
+}
+
+/* A first fragment tells the ports to those that follow. */
+__noinline int remember_fragment(const struct packet *packet)
+{
+	struct fragment fragment;
+
+	if (!packet)
+		return 0;
+	fragment = (struct fragment){
+		.key = fragment_key(packet),
+		.source_port = packet->tuple.source_port,
+		.destination_port = packet->tuple.destination_port,
+	};
+	bpf_map_update_elem(&fragments, &fragment.key, &fragment, BPF_ANY);
+	return 0;
+}
+
+__noinline bool recall_fragment(struct packet *packet)
+{
+	struct fragment_key key;
+	struct fragment *known;
+
+	if (!packet)
+		return false;
+	key = fragment_key(packet);
+	known = bpf_map_lookup_elem(&fragments, &key);
+	if (!known)
+		return false;
+	packet->tuple.source_port = known->source_port;
+	packet->tuple.destination_port = known->destination_port;
+	barrier();
+	return known->key.id == key.id && known->key.protocol == key.protocol &&
+	       same_address(&known->key.source, &key.source) &&
+	       same_address(&known->key.destination, &key.destination);
+}
+
+#endif

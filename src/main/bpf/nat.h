@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From where does a packet seem to come to its backend? Replies are told apart by backend, address and port: so a
+ * port serves as many conversations as there are backends, and is free again as soon as its conversation is over.
+ */
+#ifndef SHUNT_NAT_H
+#define SHUNT_NAT_H
+
+#include "flow.h"
+
+/* How many ports are tried before a new conversation is refused? With nine ports of ten in use one in a thousand fails. */
+#define PORT_TRIES 64
+
+const volatile struct packet_settings packet_settings SEC(".rodata.settings") = {};
+
+enum reserved {
+	RESERVED,
+	TAKEN,  /* by another conversation */
+	NO_ROOM,
+};
+
+/*
+ * Takes the reply's entry of a new flow, which nobody else may have: it stands in flows_new before anyone looks whether
+ * it stands in `flows`, and who confirms a flow writes there first.
+ */
+__noinline int reserve(const struct flow *forward)
+{
+	struct flow reply, *known;
+	long error;
+
+	if (!forward)
+		return NO_ROOM;
+	turn_flow_round(forward, &reply);
+	error = bpf_map_update_elem(&flows_new, &reply.from, &reply, BPF_NOEXIST);
+	if (error) {
+		known = bpf_map_lookup_elem(&flows_new, &reply.from);
+		if (!known)
+			return NO_ROOM;
+		if (!is_over(known))
+			return TAKEN;
+		bpf_map_update_elem(&flows_new, &reply.from, &reply, BPF_ANY);
+	}
+	known = bpf_map_lookup_elem(&flows, &reply.from);
+	if (!known)
+		return RESERVED;
+	if (is_over(known)) {
+		struct tuple other;
+
+		turn_round(&known->to, &other);
+		bpf_map_delete_elem(&flows, &other);
+		bpf_map_delete_elem(&flows, &reply.from);
+		return RESERVED;
+	}
+	bpf_map_delete_elem(&flows_new, &reply.from);
+	return TAKEN;
+}
+
+/*
+ * Finds a source port for a flow whose source address is set: its own if that will do, else any of those set aside. They
+ * are tried at random, so that the port of a conversation just over rests for a while.
+ */
+static __always_inline enum reserved reserve_port(struct flow *flow, bool keeps_port)
+{
+	enum reserved reserved = TAKEN;
+	__u32 offset;
+
+	if (keeps_port)
+		reserved = reserve(flow);
+	for (int i = 0; i < PORT_TRIES && reserved == TAKEN; i++) {
+		offset = ((__u64)bpf_get_prandom_u32() * packet_settings.ports) >> 32;
+		flow->to.source_port = bpf_htons(packet_settings.first_port + offset);
+		reserved = reserve(flow);
+	}
+	return reserved;
+}
+
+static __always_inline bool is_masquerade_port(__be16 port)
+{
+	return bpf_ntohs(port) - packet_settings.first_port < packet_settings.ports;
+}
+
+#endif

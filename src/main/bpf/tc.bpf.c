@@ -1,0 +1,667 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Services at the network device, for packets whose sender no socket program saw: clients from elsewhere, pods with
+ * kernels of their own, SCTP. A packet to a service address goes on to a backend, straight out of the device that leads
+ * there; its replies are translated where they come in first. Neither meets netfilter on its way.
+ *
+ * from_outside sits where the node hears the network, from_pod where it hears pods, from_host where the node itself
+ * speaks, on all of these. A packet that has come in by a device has been seen to there: so from_host looks only at what
+ * this node has made itself, and no mark is needed.
+ */
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "affinity.h"
+#include "answer.h"
+#include "flow.h"
+#include "maps.h"
+#include "nat.h"
+#include "packet.h"
+#include "sctp.h"
+#include "service.h"
+
+/* Where has the packet come from? */
+enum origin_of_packet {
+	FROM_OUTSIDE,
+	FROM_POD,
+	FROM_HOST,
+};
+
+/* What becomes of it? */
+enum verdict {
+	PASS,       /* untouched, to whoever comes next */
+	FOLLOW,     /* as the flow says */
+	EVADE,      /* as the flow says, from another port */
+	MASQUERADE, /* as the flow says, in the name of the node */
+	DROP,       /* silently, and counted */
+	REFUSE,     /* with a reset or an ICMP error */
+};
+
+#define PACKET_HOST_TYPE 0
+
+static __always_inline bool is_new_connection(const struct packet *packet)
+{
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		return (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+	case IPPROTO_SCTP:
+		return packet->flags == SCTP_INIT;
+	default:
+		return true;
+	}
+}
+
+static __always_inline bool is_in_range(__u32 service_id, const struct address *address)
+{
+	struct source_range range = {
+		.prefix_length = 8 * (sizeof(range) - sizeof(range.prefix_length)),
+		.service_id = service_id,
+		.address = *address,
+	};
+
+	return bpf_map_lookup_elem(&source_ranges, &range);
+}
+
+static __always_inline bool holds(const volatile struct range *range, const struct address *address)
+{
+	for (int i = 0; i < 4; i++) {
+		if ((address->word[i] & range->mask.word[i]) != range->address.word[i])
+			return false;
+	}
+	return true;
+}
+
+/* Inside is who is on this node, by what the operator says tells its pods. */
+static __always_inline bool is_inside(const struct packet *packet, enum origin_of_packet from)
+{
+	if (from == FROM_HOST)
+		return true;
+	if (packet_settings.detects_local && packet_settings.local_by_range)
+		return holds(&packet_settings.local[0], &packet->tuple.source) ||
+		       holds(&packet_settings.local[1], &packet->tuple.source);
+	return from == FROM_POD;
+}
+
+/* Is it a service's address, whatever the port? */
+static __always_inline bool find_address(const struct address *address, struct service *service)
+{
+	struct frontend_key key = {.address = *address};
+
+	*service = find_frontend(&key);
+	return service->id;
+}
+
+/*
+ * The service that a packet asks for, else SERVICE_OF_ADDRESS if the port is one that must be refused: nobody else has the
+ * cluster's own addresses, so there kube-proxy refuses what no service has (pkg/proxy/nftables/proxier.go,
+ * cluster-ips-check). Other addresses may have ports that are none of ours. Loopback is never on the wire.
+ */
+static __always_inline struct service find_asked(const struct tuple *tuple)
+{
+	struct frontend_key key = {
+		.address = tuple->destination,
+		.port = tuple->destination_port,
+		.protocol = tuple->protocol,
+	};
+	struct service of_address, service = {};
+	__u32 flags;
+
+	if (find_address(&tuple->destination, &of_address))
+		service = find_frontend(&key);
+	if (service.id)
+		return service;
+	flags = node_address(&tuple->destination);
+	if (flags && !(flags & NODE_ADDRESS_LOOPBACK))
+		service = find_node_port(&tuple->destination, tuple->destination_port, tuple->protocol);
+	if (!service.id && of_address.id && !(of_address.access & ACCESS_EXTERNAL))
+		return of_address;
+	return service;
+}
+
+/* Does kube-proxy hide the client from the backend? (pkg/proxy/iptables/proxier.go, writeServiceToEndpointRules) */
+static __always_inline bool masquerades(const struct service *service, bool inside, enum origin_of_packet from)
+{
+	if (from == FROM_HOST)
+		return false;
+	if (service->access & ACCESS_EXTERNAL)
+		return !(service->access & ACCESS_OUTSIDE_LOCAL);
+	return packet_settings.masquerade_all || (packet_settings.detects_local && !inside);
+}
+
+static __always_inline bool choose(const struct packet *packet, const struct service *service, enum reach reach,
+				   struct origin *origin)
+{
+	struct affinity_key client = {.client = packet->tuple.source, .service_id = service->id};
+	struct set set;
+
+	if (service->affinity_seconds &&
+	    affinity_recall(&client, reach, service->affinity_seconds, origin))
+		return true;
+	set = read_set(set_id(service->id, reach));
+	if (!set.count || !take(set.base + random_place(set), origin))
+		return false;
+	if (service->affinity_seconds)
+		affinity_remember(&client, origin);
+	return true;
+}
+
+/* How long is the longest packet on the wire that this one stands for? */
+static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 header = 8;
+	__u8 offset;
+
+	if (!skb->gso_size)
+		return packet->length;
+	if (packet->tuple.protocol == IPPROTO_TCP &&
+	    !bpf_skb_load_bytes(skb, packet->transport + 12, &offset, 1))
+		header = (offset >> 4) * 4;
+	return packet->transport - packet->ip + header + skb->gso_size;
+}
+
+/* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
+__noinline long find_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+			 struct bpf_fib_lookup *way, __u32 flags)
+{
+	if (!packet || !to || !way)
+		return -1;
+	*way = (struct bpf_fib_lookup){
+		.family = packet->is_v4 ? AF_INET : AF_INET6,
+		.l4_protocol = to->protocol,
+		.sport = to->source_port,
+		.dport = to->destination_port,
+		.tot_len = segment_length(skb, packet),
+		.ifindex = skb->ifindex,
+	};
+	if (packet->is_v4) {
+		way->ipv4_src = to->source.word[3];
+		way->ipv4_dst = to->destination.word[3];
+	} else {
+		__builtin_memcpy(way->ipv6_src, &to->source, sizeof(way->ipv6_src));
+		__builtin_memcpy(way->ipv6_dst, &to->destination, sizeof(way->ipv6_dst));
+	}
+	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
+}
+
+static __always_inline bool is_on_the_way(long result)
+{
+	return result == BPF_FIB_LKUP_RET_SUCCESS || result == BPF_FIB_LKUP_RET_NO_NEIGH ||
+	       result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+}
+
+/*
+ * Makes the node speak for the client, from the address that speaks on the way to the backend. Not if the backend is the
+ * node itself, from which no masquerading hides clients, or if only the kernel's stack knows the way.
+ */
+__noinline bool masquerade(struct __sk_buff *skb, const struct packet *packet, struct tuple *to)
+{
+	struct address client, source = {};
+	struct device_sources *device;
+	struct bpf_fib_lookup way = {};
+	__u32 ifindex;
+
+	if (!packet || !to)
+		return false;
+	client = to->source;
+	to->source = packet->is_v4 ? v4_mapped(0) : source;
+	if (!is_on_the_way(
+		    find_way(skb, packet, to, &way, packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SRC : 0)))
+		goto keep;
+	ifindex = way.ifindex;
+	if (packet_settings.fib_tells_source && packet->is_v4)
+		source = v4_mapped(way.ipv4_src);
+	else if (packet_settings.fib_tells_source)
+		__builtin_memcpy(&source, way.ipv6_src, sizeof(source));
+	else if ((device = bpf_map_lookup_elem(&device_sources, &ifindex)))
+		source = packet->is_v4 ? device->v4 : device->v6;
+	if (is_unspecified(&source))
+		goto keep;
+	to->source = source;
+	return true;
+keep:
+	to->source = client;
+	return false;
+}
+
+/*
+ * A conversation that asks for no service may run between the same ends as one that does, once that is translated: its
+ * replies would be taken for the other's.
+ */
+__noinline int make_way(const struct packet *packet, struct flow *flow)
+{
+	struct tuple reply, forward;
+	struct flow *other;
+
+	if (!packet || !flow)
+		return PASS;
+	/* For datagrams, which all look like the first, it would cost more than it is worth. */
+	if (packet->tuple.protocol == IPPROTO_UDP)
+		return PASS;
+	turn_round(&packet->tuple, &reply);
+	other = find_entry(&reply);
+	if (!other || !other->is_reply)
+		return PASS;
+	turn_round(&other->to, &forward);
+	if (!is_of(other, &reply))
+		return PASS;
+	if (is_over(other)) {
+		forget_entries(&reply, &forward);
+		return PASS;
+	}
+	flow->from = packet->tuple;
+	flow->to = packet->tuple;
+	flow->seen = now_seconds();
+	return EVADE;
+}
+
+/* Begins a flow to a backend of the service. Its source port is still to be found. */
+__noinline int begin(struct __sk_buff *skb, const struct packet *packet, __u32 from, struct flow *flow)
+{
+	struct origin origin = {};
+	struct service service;
+	enum reach reach;
+	bool inside;
+
+	if (!packet || !flow)
+		return PASS;
+	service = find_asked(&packet->tuple);
+	if (service.id == SERVICE_OF_ADDRESS)
+		return REFUSE;
+	if (!service.id)
+		return PASS;
+	flow->service_id = service.id;
+	if (service.access & ACCESS_RESTRICTED && !is_in_range(service.id, &packet->tuple.source)) {
+		count_drop(service.id, DROP_SOURCE_RANGE, TO_BACKEND);
+		return DROP;
+	}
+	inside = is_inside(packet, from);
+	reach = service.access & (inside ? ACCESS_INSIDE_LOCAL : ACCESS_OUTSIDE_LOCAL) ? REACH_LOCAL : REACH_CLUSTER;
+	if (!choose(packet, &service, reach, &origin)) {
+		if (reach == REACH_LOCAL && read_set(set_id(service.id, REACH_CLUSTER)).count) {
+			count_drop(service.id, DROP_NO_LOCAL_BACKEND, TO_BACKEND);
+			return DROP;
+		}
+		count_refused(service.id);
+		return REFUSE;
+	}
+	flow->from = packet->tuple;
+	flow->to = packet->tuple;
+	flow->to.destination = origin.backend;
+	flow->to.destination_port = origin.backend_port;
+	flow->backend_id = origin.backend_id;
+	flow->generation = origin.generation;
+	flow->seen = now_seconds();
+	flow->host_device = from == FROM_HOST ? skb->ifindex : 0;
+	return masquerades(&service, inside, from) || same_address(&packet->tuple.source, &origin.backend)
+		       ? MASQUERADE
+		       : FOLLOW;
+}
+
+/* Finds the source port of a flow just begun, and remembers it. */
+static __always_inline enum verdict remember(struct flow *flow, enum verdict verdict)
+{
+	bool keeps_port = verdict != EVADE && (same_address(&flow->from.source, &flow->to.source) ||
+					       is_masquerade_port(flow->from.source_port));
+	enum drop_reason reason = DROP_FLOWS_FULL;
+
+	switch (reserve_port(flow, keeps_port)) {
+	case RESERVED:
+		if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
+			break;
+		count_connection(flow->service_id);
+		return FOLLOW;
+	case TAKEN:
+		reason = DROP_NO_PORT;
+		break;
+	case NO_ROOM:
+		break;
+	}
+	count_drop(flow->service_id, reason, TO_BACKEND);
+	return DROP;
+}
+
+static __always_inline bool backend_serves(const struct flow *flow)
+{
+	struct origin origin = {.backend_id = flow->backend_id, .generation = flow->generation};
+
+	return still_serves(&origin, flow->service_id);
+}
+
+/* A client that begins anew, or sends datagrams, need not go to a backend that is gone. */
+static __always_inline bool is_outlived(const struct flow *flow, const struct packet *packet)
+{
+	if (flow->is_reply || !is_new_connection(packet))
+		return false;
+	if (packet->tuple.protocol != IPPROTO_UDP && is_over(flow))
+		return true;
+	return !backend_serves(flow);
+}
+
+/* Writes the packet as the flow says. */
+__noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to)
+{
+	const struct tuple *from;
+	__u64 may_be_absent;
+	__u32 checksum;
+	__be32 ports[2];
+	__s64 change;
+
+	if (!packet || !to)
+		return false;
+	from = &packet->tuple;
+	change = write_addresses(skb, packet->ip, packet->is_v4, &from->source, &to->source, false);
+	if (change < 0)
+		return false;
+	checksum = packet->transport + checksum_offset(from->protocol);
+	may_be_absent = from->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	ports[0] = (__u32)from->source_port | (__u32)from->destination_port << 16;
+	ports[1] = (__u32)to->source_port | (__u32)to->destination_port << 16;
+	if (packet->is_later_fragment)
+		return true;
+	if (from->protocol == IPPROTO_SCTP)
+		return sctp_mend(skb, packet, to) && write_ports(skb, packet->transport, to);
+	if (bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR | may_be_absent))
+		return false;
+	if (ports[0] == ports[1])
+		return true;
+	return !bpf_l4_csum_replace(skb, checksum, ports[0], ports[1], sizeof(ports[0]) | may_be_absent) &&
+	       write_ports(skb, packet->transport, to);
+}
+
+/*
+ * Writes an ICMP error and the packet that it quotes, which is one of the other direction. Who reports it stays visible,
+ * unless it is the end of the conversation that is hidden, or the node speaks for the client.
+ */
+__noinline bool rewrite_error(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	struct address from[2], to[2];
+	__u32 checksum;
+	__be32 ports[2];
+	__s64 change;
+
+	if (!packet || !flow)
+		return false;
+	checksum = packet->transport + offsetof(struct icmp_header, checksum);
+	from[0] = to[0] = packet->reporter;
+	from[1] = flow->from.destination;
+	to[1] = flow->to.destination;
+	if (same_address(&packet->reporter, &flow->from.source) ||
+	    (!flow->is_reply && !same_address(&flow->from.source, &flow->to.source)))
+		to[0] = flow->to.source;
+	change = write_addresses(skb, packet->ip, packet->is_v4, from, to, false);
+	/* ICMP's checksum covers no addresses, ICMPv6's does. */
+	if (change < 0 || (!packet->is_v4 && bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR)))
+		return false;
+	from[0] = flow->from.destination;
+	from[1] = flow->from.source;
+	to[0] = flow->to.destination;
+	to[1] = flow->to.source;
+	change = write_addresses(skb, packet->quoted_ip, packet->is_v4, from, to, true);
+	/* The quoted header's checksum outweighs its addresses, where it has one. */
+	if (change < 0 || (!packet->is_v4 && bpf_l4_csum_replace(skb, checksum, 0, change, 0)))
+		return false;
+	ports[0] = (__u32)flow->from.destination_port | (__u32)flow->from.source_port << 16;
+	ports[1] = (__u32)flow->to.destination_port | (__u32)flow->to.source_port << 16;
+	return !bpf_l4_csum_replace(skb, checksum, ports[0], ports[1], sizeof(ports[0])) &&
+	       !bpf_skb_store_bytes(skb, packet->quoted_transport, &ports[1], sizeof(ports[1]), 0);
+}
+
+static __always_inline bool write(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	return packet->quoted_ip ? rewrite_error(skb, packet, flow) : rewrite(skb, packet, &flow->to);
+}
+
+/* The kernel redirects nothing without a link-layer header; what it says, nobody reads. */
+static __always_inline bool has_link_header(struct __sk_buff *skb, const struct packet *packet)
+{
+	return packet->ip || !bpf_skb_change_head(skb, ETH_HLEN, 0);
+}
+
+static __always_inline int redirect(struct __sk_buff *skb, const struct packet *packet,
+				    const struct bpf_fib_lookup *way)
+{
+	struct bpf_redir_neigh next = {.nh_family = way->family};
+
+	if (!has_link_header(skb, packet))
+		return TC_ACT_SHOT;
+	if (way->family == AF_INET)
+		next.ipv4_nh = way->ipv4_dst;
+	else
+		__builtin_memcpy(next.ipv6_nh, way->ipv6_dst, sizeof(next.ipv6_nh));
+	return bpf_redirect_neigh(way->ifindex, &next, sizeof(next), 0);
+}
+
+/*
+ * To a client on this node itself, by the device that it spoke on: there, and maybe nowhere else, the kernel lets a
+ * packet in whose source it would reach that way.
+ */
+static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	if (!flow->is_reply || !flow->host_device || flow->host_device == skb->ifindex)
+		return TC_ACT_UNSPEC;
+	if (!has_link_header(skb, packet))
+		return TC_ACT_SHOT;
+	bpf_skb_change_type(skb, PACKET_HOST_TYPE);
+	return bpf_redirect(flow->host_device, BPF_F_INGRESS);
+}
+
+static __always_inline enum direction direction(const struct flow *flow)
+{
+	return flow->is_reply ? TO_CLIENT : TO_BACKEND;
+}
+
+static __always_inline int dropped(const struct flow *flow, enum drop_reason reason)
+{
+	count_drop(flow->service_id, reason, direction(flow));
+	return TC_ACT_SHOT;
+}
+
+/* What keeps a packet from going on? 0: nothing. */
+static __always_inline enum drop_reason obstacle(const struct packet *packet, enum origin_of_packet from, long found)
+{
+	if (!is_on_the_way(found))
+		return 0;
+	if (from != FROM_HOST && packet->ttl <= 1)
+		return DROP_TTL;
+	return found == BPF_FIB_LKUP_RET_FRAG_NEEDED && packet->may_not_fragment ? DROP_TOO_BIG : 0;
+}
+
+/*
+ * Sends a packet on as its flow says, and does for it what the kernel's forwarding would have done. What keeps it from
+ * going on is left to the caller to answer.
+ */
+__noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+{
+	struct bpf_fib_lookup way = {};
+	long found;
+
+	if (!packet || !flow)
+		return TC_ACT_SHOT;
+	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
+	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
+		return write(skb, packet, flow) ? TC_ACT_UNSPEC : dropped(flow, DROP_NOT_WRITTEN);
+	found = find_way(skb, packet, &flow->to, &way, 0);
+	packet->obstacle = obstacle(packet, from, found);
+	if (packet->obstacle) {
+		packet->mtu = way.mtu_result;
+		return dropped(flow, packet->obstacle);
+	}
+	if (!write(skb, packet, flow))
+		return dropped(flow, DROP_NOT_WRITTEN);
+	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return deliver(skb, packet, flow);
+	if (from != FROM_HOST && !set_ttl(skb, packet, packet->ttl - 1))
+		return dropped(flow, DROP_NOT_WRITTEN);
+	return redirect(skb, packet, &way);
+}
+
+static __always_inline __u16 icmp4_error(enum drop_reason reason)
+{
+	switch (reason) {
+	case DROP_TTL:
+		return ICMP4_TIME_EXCEEDED << 8;
+	case DROP_TOO_BIG:
+		return ICMP4_UNREACHABLE << 8 | 4;
+	default:
+		return ICMP4_UNREACHABLE << 8 | 3;
+	}
+}
+
+static __always_inline __u16 icmp6_error(enum drop_reason reason)
+{
+	switch (reason) {
+	case DROP_TTL:
+		return ICMP6_TIME_EXCEEDED << 8;
+	case DROP_TOO_BIG:
+		return ICMP6_TOO_BIG << 8;
+	default:
+		return ICMP6_UNREACHABLE << 8 | 4;
+	}
+}
+
+static __always_inline int send_back(struct __sk_buff *skb, enum origin_of_packet from)
+{
+	return bpf_redirect(skb->ifindex, from == FROM_HOST ? BPF_F_INGRESS : 0);
+}
+
+/* Turns the packet into the answer to itself: its sender should not have to wait. */
+static __always_inline int answer(struct __sk_buff *skb, const struct packet *packet, enum origin_of_packet from)
+{
+	enum drop_reason reason = packet->obstacle;
+	bool made;
+
+	/* Who asks by a fragment that is not the first has been told, and nobody is told about an error. */
+	if (packet->is_later_fragment || packet->quoted_ip)
+		return TC_ACT_SHOT;
+	if (packet->tuple.protocol == IPPROTO_TCP && (reason == DROP_REFUSED || reason == DROP_NO_SERVICE))
+		made = make_reset(skb, packet);
+	else if (packet->is_v4)
+		made = make_icmp4_error(skb, packet, icmp4_error(reason), packet->mtu);
+	else
+		made = make_icmp6_error(skb, packet, icmp6_error(reason), packet->mtu);
+	return made ? send_back(skb, from) : TC_ACT_SHOT;
+}
+
+/*
+ * A ping to a service is answered by the first node that sees it. An external address may be another machine's, so there
+ * only where nobody else can answer: who comes from elsewhere has been sent to this node.
+ */
+static __always_inline int answer_echo(struct __sk_buff *skb, const struct packet *packet, enum origin_of_packet from)
+{
+	struct service service;
+
+	if (!find_address(&packet->tuple.destination, &service) ||
+	    (service.access & ACCESS_EXTERNAL && from != FROM_OUTSIDE))
+		return TC_ACT_UNSPEC;
+	return make_echo_reply(skb, packet) ? send_back(skb, from) : TC_ACT_SHOT;
+}
+
+/* link: how long is the link-layer header? */
+static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packet from, __u32 link)
+{
+	struct packet packet = {};
+	struct flow flow = {};
+	enum verdict verdict;
+	int action;
+
+	/* On its way to or from a virtual LAN's own device, where it is seen without its tag. */
+	if (skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	if (parse(skb, link, &packet) != PARSED)
+		return TC_ACT_UNSPEC;
+	if (packet.is_later_fragment && !recall_fragment(&packet))
+		return TC_ACT_UNSPEC;
+	if (packet.is_echo)
+		return answer_echo(skb, &packet, from);
+	if (find_flow(&packet.tuple, &flow)) {
+		if (packet.quoted_ip)
+			goto known;
+		if (!is_outlived(&flow, &packet)) {
+			if (!keep_up(&flow, &packet))
+				return dropped(&flow, DROP_FLOWS_FULL);
+			goto known;
+		}
+		forget_flow(&flow);
+		flow = (struct flow){};
+	}
+	if (packet.is_later_fragment || packet.quoted_ip || !is_new_connection(&packet))
+		return TC_ACT_UNSPEC;
+	verdict = begin(skb, &packet, from, &flow);
+	if (verdict == PASS)
+		verdict = make_way(&packet, &flow);
+	switch (verdict) {
+	case DROP:
+		return TC_ACT_SHOT;
+	case REFUSE:
+		packet.obstacle = flow.service_id ? DROP_REFUSED : DROP_NO_SERVICE;
+		dropped(&flow, packet.obstacle);
+		return answer(skb, &packet, from);
+	case MASQUERADE:
+		masquerade(skb, &packet, &flow.to);
+		__attribute__((fallthrough));
+	case FOLLOW:
+	case EVADE:
+		if (remember(&flow, verdict) == DROP)
+			return TC_ACT_SHOT;
+		break;
+	default:
+		return TC_ACT_UNSPEC;
+	}
+known:
+	if (packet.is_fragment && !packet.is_later_fragment)
+		remember_fragment(&packet);
+	action = forward(skb, &packet, from, &flow);
+	return packet.obstacle ? answer(skb, &packet, from) : action;
+}
+
+/* Frames for others that a switch has flooded, or that somebody only listens to, are not for us. */
+static __always_inline int see_from_outside(struct __sk_buff *skb, __u32 link)
+{
+	return skb->pkt_type == PACKET_HOST_TYPE ? translate(skb, FROM_OUTSIDE, link) : TC_ACT_UNSPEC;
+}
+
+static __always_inline int see_from_host(struct __sk_buff *skb, __u32 link)
+{
+	return skb->ingress_ifindex ? TC_ACT_UNSPEC : translate(skb, FROM_HOST, link);
+}
+
+SEC("tc")
+int from_outside(struct __sk_buff *skb)
+{
+	return see_from_outside(skb, ETH_HLEN);
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	return translate(skb, FROM_POD, ETH_HLEN);
+}
+
+SEC("tc")
+int from_host(struct __sk_buff *skb)
+{
+	return see_from_host(skb, ETH_HLEN);
+}
+
+/* The same for tunnels and the like, whose packets have no link-layer header. */
+SEC("tc")
+int from_outside_l3(struct __sk_buff *skb)
+{
+	return see_from_outside(skb, 0);
+}
+
+SEC("tc")
+int from_pod_l3(struct __sk_buff *skb)
+{
+	return translate(skb, FROM_POD, 0);
+}
+
+SEC("tc")
+int from_host_l3(struct __sk_buff *skb)
+{
+	return see_from_host(skb, 0);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,66 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.shunt.libbpf.BpfObject;
+import io.shunt.net.Address;
+import io.shunt.net.Prefix;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * What the packet programs are told as they are loaded.
+ *
+ * @param firstPort of those that the node speaks from in the name of others, 1 to 65535
+ * @param ports how many they are, at least 1
+ * @param masqueradeAll whether the node also speaks in the name of clients inside that ask for a cluster IP
+ * @param detectsLocal whether clients from outside that ask for a cluster IP are told from those inside, and the node
+ *     speaks in their name
+ * @param localRanges who is inside, at most one range a family; if there is none, the device says it
+ * @param fibTellsSource whether the kernel's forwarding table can be asked which address speaks (Linux 6.7)
+ */
+public record PacketSettings(
+        int firstPort,
+        int ports,
+        boolean masqueradeAll,
+        boolean detectsLocal,
+        List<Prefix> localRanges,
+        boolean fibTellsSource) {
+    public PacketSettings {
+        if (firstPort < 1 || ports < 1 || firstPort + ports > 65536) {
+            throw new IllegalArgumentException("no ports: " + ports + " from " + firstPort + " on");
+        }
+        localRanges = List.copyOf(localRanges);
+    }
+
+    /** Writes them into an object that is not loaded yet. */
+    void writeTo(BpfObject object) {
+        MemorySegment settings = object.map(".rodata.settings").initialValue();
+        settings.set(JAVA_INT, offset("first_port"), firstPort);
+        settings.set(JAVA_INT, offset("ports"), ports);
+        settings.set(JAVA_BYTE, offset("masquerade_all"), bit(masqueradeAll));
+        settings.set(JAVA_BYTE, offset("detects_local"), bit(detectsLocal));
+        settings.set(JAVA_BYTE, offset("local_by_range"), bit(!localRanges.isEmpty()));
+        settings.set(JAVA_BYTE, offset("fib_tells_source"), bit(fibTellsSource));
+        for (int i = 0; i < 2; i++) {
+            // One that is unset holds the unspecified address, which nobody sends from.
+            Prefix range = i < localRanges.size() ? localRanges.get(i) : new Prefix(new Address(0, 0), 128);
+            long at = Layouts.PACKET_SETTINGS.byteOffset(
+                    PathElement.groupElement("local"), PathElement.sequenceElement(i));
+            Layouts.putAddress(settings, at + Layouts.offset(Layouts.RANGE, "address"), range.address());
+            // As many bits set as the range has.
+            Address mask = new Prefix(new Address(-1, -1), range.bits()).address();
+            Layouts.putAddress(settings, at + Layouts.offset(Layouts.RANGE, "mask"), mask);
+        }
+    }
+
+    private static byte bit(boolean set) {
+        return (byte) (set ? 1 : 0);
+    }
+
+    private static long offset(String member) {
+        return Layouts.offset(Layouts.PACKET_SETTINGS, member);
+    }
+}
