@@ -36,6 +36,8 @@ public final class Namespace implements AutoCloseable {
         Command.run("ip", "netns", "add", namespace.name);
         try {
             namespace.ip("link", "set", "lo", "up");
+            // Until its link-local address is known to be nobody else's, a device does not look for neighbours.
+            namespace.run("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0");
         } catch (RuntimeException e) {
             namespace.close();
             throw e;
