@@ -31,6 +31,7 @@
  *	udp            one datagram and its reply, from a new socket each
  *	udp-connected  the same, with connect() and send()
  *	udp-stream     the same, all from one socket a thread
+ *	udp-flood      datagrams from one connected socket a thread, which waits for no reply
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -354,9 +355,10 @@ static int datagram_once(const union address *to, bool connected, char *name)
 
 /* ---- Load: many conversations, counted by outcome. ---- */
 
-enum kind { CONNECT, REQUEST, UDP, UDP_CONNECTED, UDP_STREAM, KINDS };
+enum kind { CONNECT, REQUEST, UDP, UDP_CONNECTED, UDP_STREAM, UDP_FLOOD, KINDS };
 
-static const char *const kind_names[KINDS] = {"connect", "request", "udp", "udp-connected", "udp-stream"};
+static const char *const kind_names[KINDS] = {"connect", "request", "udp", "udp-connected", "udp-stream",
+					       "udp-flood"};
 
 struct outcomes {
 	unsigned long by_errno[MAX_ERRNO];
@@ -415,16 +417,30 @@ static int converse(struct load *load, int stream, char *name)
 		return datagram_once(&load->to, false, name);
 	case UDP_CONNECTED:
 		return datagram_once(&load->to, true, name);
+	case UDP_FLOOD:
+		return send(stream, "?", 1, 0) < 0 ? errno : 0;
 	default:
 		return exchange(stream, &load->to, false, name);
 	}
+}
+
+static int open_stream(const struct load *load)
+{
+	int fd;
+
+	if (load->kind != UDP_STREAM && load->kind != UDP_FLOOD)
+		return -1;
+	fd = socket(load->to.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (load->kind == UDP_FLOOD && connect(fd, &load->to.any, size_of(&load->to)))
+		return errno_and_close(fd), -1;
+	return fd;
 }
 
 static void *run_load(void *argument)
 {
 	struct loader *loader = argument;
 	struct load *load = loader->load;
-	int stream = load->kind == UDP_STREAM ? socket(load->to.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	int stream = open_stream(load);
 
 	while (go_on(load)) {
 		char name[NAME_SIZE] = "";

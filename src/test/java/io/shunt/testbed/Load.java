@@ -16,7 +16,8 @@ public record Load(Duration took, Map<String, Long> outcomes, Map<String, Long> 
         REQUEST("request"),
         UDP("udp"),
         UDP_CONNECTED("udp-connected"),
-        UDP_STREAM("udp-stream");
+        UDP_STREAM("udp-stream"),
+        UDP_FLOOD("udp-flood");
 
         private final String word;
 
