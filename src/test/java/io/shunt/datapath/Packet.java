@@ -89,7 +89,8 @@ record Packet(byte[] bytes) {
         return new Packet(frame.array());
     }
 
-    private static byte[] pseudo(Address source, Address destination, int protocol, int length) {
+    /** What a transport's checksum covers besides its own bytes. */
+    static byte[] pseudo(Address source, Address destination, int protocol, int length) {
         ByteBuffer pseudo = ByteBuffer.allocate(40);
         if (source.isV4()) {
             pseudo.putInt((int) source.low()).putInt((int) destination.low());
@@ -121,6 +122,51 @@ record Packet(byte[] bytes) {
         return new Packet(frame);
     }
 
+    /** From the sender with this link-layer address. */
+    Packet from(byte[] linkAddress) {
+        byte[] frame = bytes.clone();
+        System.arraycopy(linkAddress, 0, frame, 6, 6);
+        return new Packet(frame);
+    }
+
+    /** An ICMP or ICMPv6 message of that type and code, with these four bytes before its body. */
+    static Packet icmp(Address source, Address destination, int ttl, int typeAndCode, int rest, byte[] body) {
+        byte[] message = ByteBuffer.allocate(8 + body.length)
+                .putShort((short) typeAndCode)
+                .putShort((short) 0)
+                .putInt(rest)
+                .put(body)
+                .array();
+        int protocol = source.isV4() ? 1 : 58;
+        int sum = source.isV4()
+                ? checksum(message)
+                : checksum(pseudo(source, destination, protocol, message.length), message);
+        return ip(source, destination, protocol, ttl, ByteBuffer.wrap(message).putShort(2, (short) sum).array());
+    }
+
+    /** Without the link-layer header: its first so many bytes, or all there are. */
+    byte[] quoted(int most) {
+        return Arrays.copyOfRange(bytes, ETHERNET, Math.min(bytes.length, ETHERNET + most));
+    }
+
+    /** Cut short: the link-layer header, and so many bytes of what follows. */
+    Packet cut(int length) {
+        return new Packet(Arrays.copyOf(bytes, ETHERNET + length));
+    }
+
+    /** With one byte changed, so far behind the link-layer header, and the IPv4 header's checksum made to fit. */
+    Packet with(int offset, int value) {
+        byte[] frame = bytes.clone();
+        frame[ETHERNET + offset] = (byte) value;
+        if (isV4() && offset < IP4) {
+            ByteBuffer.wrap(frame).putShort(ETHERNET + 10, (short) 0);
+            int length = Math.clamp((frame[ETHERNET] & 15) * 4, 0, frame.length - ETHERNET);
+            int sum = checksum(Arrays.copyOfRange(frame, ETHERNET, ETHERNET + length));
+            ByteBuffer.wrap(frame).putShort(ETHERNET + 10, (short) sum);
+        }
+        return new Packet(frame);
+    }
+
     private ByteBuffer at(int offset) {
         return ByteBuffer.wrap(bytes).position(offset);
     }
@@ -129,16 +175,25 @@ record Packet(byte[] bytes) {
         return at(12).getShort() == 0x0800;
     }
 
+    /** Whether there is as much as the shortest header of its family has. */
+    boolean hasWholeHeader() {
+        return switch (at(12).getShort()) {
+            case 0x0800 -> bytes.length >= ETHERNET + IP4;
+            case (short) 0x86dd -> bytes.length >= ETHERNET + IP6;
+            default -> true;
+        };
+    }
+
     private int transport() {
         return ETHERNET + (isV4() ? IP4 : IP6);
     }
 
     int protocol() {
-        return bytes[isV4() ? ETHERNET + 9 : ETHERNET + 6];
+        return Byte.toUnsignedInt(bytes[isV4() ? ETHERNET + 9 : ETHERNET + 6]);
     }
 
     int ttl() {
-        return bytes[isV4() ? ETHERNET + 8 : ETHERNET + 7];
+        return Byte.toUnsignedInt(bytes[isV4() ? ETHERNET + 8 : ETHERNET + 7]);
     }
 
     Address source() {

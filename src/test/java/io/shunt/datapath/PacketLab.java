@@ -1,0 +1,325 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.shunt.datapath.Packet.Tuple;
+import io.shunt.datapath.PacketCase.Direction;
+import io.shunt.datapath.PacketCase.Drop;
+import io.shunt.datapath.PacketCase.Hook;
+import io.shunt.datapath.PacketCase.Reason;
+import io.shunt.datapath.PacketCase.State;
+import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.BpfProgram;
+import io.shunt.libbpf.PacketRun;
+import io.shunt.net.Address;
+import io.shunt.net.Protocol;
+import io.shunt.table.VirtualService;
+import io.shunt.testbed.Closing;
+import io.shunt.testbed.Namespace;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A node with devices, addresses, routes and neighbours on which packet programs run on one packet at a time. Nothing is
+ * attached and nothing is on the wire: the devices lead to where nobody is.
+ *
+ * <p>eth0 faces the network (192.168.7.1/24, fd07::1/64, the way to everywhere), cni0 the pods (10.1.0.1/24,
+ * fd00:1::1/64), and tun0, of 1280 bytes, another node's (10.3.0.1/24, fd00:3::1/64).
+ */
+final class PacketLab implements AutoCloseable {
+    static final byte[] DEVICE = {2, 0, 0, 0, 0, 1};
+    static final byte[] SENDER = {2, 0, 0, 0, 0, (byte) 0x99};
+    static final int NARROW_MTU = 1280;
+
+    private static final MapSizes SIZES = new MapSizes(1024, 4096, 65_536);
+    private static final Map<Hook, String> PROGRAMS =
+            Map.of(Hook.OUTSIDE, "from_outside", Hook.POD, "from_pod", Hook.HOST, "from_host");
+    private static final Map<Hook, String> DEVICES = Map.of(Hook.OUTSIDE, "eth0", Hook.POD, "cni0", Hook.HOST, "eth0");
+
+    private final Closing closing = new Closing();
+    private final Namespace node;
+    private final Namespace nowhere;
+    private final ExecutorService inside;
+    private final Map<PacketSettings, Installed> installed = new HashMap<>();
+    private final Map<String, Integer> devices = new HashMap<>();
+
+    PacketLab() {
+        try {
+            nowhere = closing.add(Namespace.create("nowhere"));
+            node = closing.add(Namespace.create("lab"));
+            node.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1");
+            device("eth0", 1500, "192.168.7.1/24", "fd07::1/64");
+            device("cni0", 1500, "10.1.0.1/24", "fd00:1::1/64");
+            device("tun0", NARROW_MTU, "10.3.0.1/24", "fd00:3::1/64");
+            node.ip("route", "add", "10.2.0.0/24", "via", "192.168.7.2");
+            node.ip("route", "add", "fd00:2::/64", "via", "fd07::2");
+            node.ip("route", "add", "default", "via", "192.168.7.254");
+            node.ip("route", "add", "default", "via", "fd07::fe");
+            for (String each : List.of("192.168.7.2", "192.168.7.9", "192.168.7.254", "fd07::2", "fd07::9", "fd07::fe")) {
+                neighbour("eth0", each);
+            }
+            for (int pod = 2; pod < 10; pod++) {
+                neighbour("cni0", "10.1.0." + pod);
+                neighbour("cni0", "fd00:1::" + pod);
+                neighbour("tun0", "10.3.0." + pod);
+                neighbour("tun0", "fd00:3::" + pod);
+            }
+            // Its thread is in the namespace, since it is started from there.
+            inside = node.call(() -> {
+                ThreadPoolExecutor one =
+                        new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
+                one.prestartAllCoreThreads();
+                return one;
+            });
+            closing.add(() -> {
+                inside.shutdownNow();
+                inside.awaitTermination(10, TimeUnit.SECONDS);
+            });
+        } catch (RuntimeException e) {
+            throw closing.closeAfter(e);
+        }
+    }
+
+    private void device(String name, int mtu, String v4, String v6) {
+        node.link(name, nowhere, name);
+        node.ip("link", "set", name, "address", "02:00:00:00:00:01", "mtu", String.valueOf(mtu));
+        node.address(name, v4);
+        node.address(name, v6);
+        devices.put(name, node.index(name));
+    }
+
+    private void neighbour(String device, String address) {
+        node.ip("neighbour", "add", address, "lladdr", "02:00:00:00:00:99", "dev", device, "nud", "permanent");
+    }
+
+    /** Calls on the one thread that is in the node's network namespace. */
+    <T> T call(Callable<T> call) {
+        try {
+            return inside.submit(call).get();
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException failure) {
+                throw failure;
+            }
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** The index of a device. */
+    int index(String device) {
+        return devices.get(device);
+    }
+
+    /** The programs with these settings, loaded when they are first wanted. They belong to this. */
+    Installed installed(PacketSettings settings) {
+        return installed.computeIfAbsent(settings, each -> closing.add(new Installed(each)));
+    }
+
+    /** What the kernel remembers of one direction of a conversation. */
+    record Flow(Tuple from, Tuple to, State state, boolean isReply, boolean isConfirmed) {}
+
+    /** What a program made of a packet. */
+    record Run(int retval, Packet out) {}
+
+    /** Programs of one set of settings, and their maps. */
+    final class Installed implements AutoCloseable {
+        private final Closing parts = new Closing();
+        private final Ground ground;
+        private final Installation installation;
+        private final PacketRun run;
+        private final Map<Hook, BpfProgram> programs = new EnumMap<>(Hook.class);
+        private final Arena arena = Arena.ofShared();
+        private final MemorySegment tuple = arena.allocate(Layouts.TUPLE);
+        private final MemorySegment flow = arena.allocate(Layouts.FLOW);
+        private final Map<String, Integer> services = new LinkedHashMap<>();
+
+        Installed(PacketSettings settings) {
+            try {
+                parts.add(arena::close);
+                ground = parts.add(new Ground());
+                installation = parts.add(Installation.open(
+                        ground.pins().path(),
+                        ground.cgroup().path(),
+                        SIZES,
+                        new Settings(0, false),
+                        settings,
+                        ground.control()));
+                run = parts.add(new PacketRun());
+                PROGRAMS.forEach((hook, name) ->
+                        programs.put(hook, installation.packets().program(name)));
+                ground.onControl(() -> {
+                    installation
+                            .datapath()
+                            .putNodeAddresses(Set.of(
+                                    Address.of("192.168.7.1"), Address.of("fd07::1"), Address.of("127.0.0.1")));
+                    return null;
+                });
+                putSources();
+            } catch (RuntimeException e) {
+                throw parts.closeAfter(e);
+            }
+        }
+
+        private void putSources() {
+            Map<Integer, PacketPrograms.Source> sources = new HashMap<>();
+            sources.put(index("eth0"), source("192.168.7.1", "fd07::1"));
+            sources.put(index("cni0"), source("10.1.0.1", "fd00:1::1"));
+            sources.put(index("tun0"), source("10.3.0.1", "fd00:3::1"));
+            installation.packets().follow(List.of(), sources);
+        }
+
+        private static PacketPrograms.Source source(String v4, String v6) {
+            return new PacketPrograms.Source(Address.of(v4), Address.of(v6));
+        }
+
+        PacketRun run() {
+            return run;
+        }
+
+        Installation installation() {
+            return installation;
+        }
+
+        BpfProgram program(Hook hook) {
+            return programs.get(hook);
+        }
+
+        BpfMap map(String name) {
+            return installation.packets().map(name);
+        }
+
+        /** The device at which packets from there are looked at. */
+        int device(Hook hook) {
+            return index(DEVICES.get(hook));
+        }
+
+        /** Runs the program on a packet as it stands. */
+        Run run(Hook hook, Packet packet, boolean summed) {
+            return call(() -> {
+                run.at(device(hook), 0);
+                run.summed(summed);
+                MemorySegment.copy(packet.bytes(), 0, run.in(), JAVA_BYTE, 0, packet.bytes().length);
+                int retval = run.run(programs.get(hook), packet.bytes().length);
+                return new Run(retval, new Packet(run.out().asSlice(0, run.size()).toArray(JAVA_BYTE)));
+            });
+        }
+
+        /** Programs a service; returns its id. */
+        int put(VirtualService service) {
+            int id = ground.put(installation, service);
+            services.putIfAbsent(service.name(), id);
+            return id;
+        }
+
+        /** The id of the service that was put first. */
+        int firstService() {
+            return services.isEmpty() ? 0 : services.values().iterator().next();
+        }
+
+        /** No services any more, no conversations, nothing counted. */
+        void reset() {
+            if (!services.isEmpty()) {
+                Set<String> names = Set.copyOf(services.keySet());
+                ground.onControl(() -> installation.datapath().put(List.of(), names));
+                services.clear();
+            }
+            List.of("flows", "flows_new", "fragments", "affinity", "drops").forEach(name -> clear(map(name)));
+        }
+
+        @Nullable Flow flow(Tuple from) {
+            Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "source"), from.source());
+            Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "destination"), from.destination());
+            Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "source_port"), from.sourcePort());
+            Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "destination_port"), from.destinationPort());
+            tuple.set(
+                    JAVA_BYTE,
+                    Layouts.offset(Layouts.TUPLE, "protocol"),
+                    (byte) from.protocol().number());
+            boolean found = map("flows").lookup(tuple, flow);
+            if (!found && !map("flows_new").lookup(tuple, flow)) {
+                return null;
+            }
+            Flow known = decode(flow);
+            if (known.isConfirmed() != found) {
+                throw new IllegalStateException(known + " stands in the wrong map");
+            }
+            return known;
+        }
+
+        List<Drop> drops() {
+            List<Drop> drops = new ArrayList<>();
+            map("drops").forEach((key, value) -> {
+                Drop drop = new Drop(
+                        Reason.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "reason"))],
+                        Direction.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "direction"))]);
+                for (long i = Installation.sumWords(value); i > 0; i--) {
+                    drops.add(drop);
+                }
+            });
+            return drops;
+        }
+
+        @Override
+        public void close() {
+            parts.close();
+        }
+    }
+
+    static void clear(BpfMap map) {
+        List<byte[]> keys = new ArrayList<>();
+        map.forEach((key, value) -> keys.add(key.toArray(JAVA_BYTE)));
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment key = arena.allocate(map.keySize(), Long.BYTES);
+            for (byte[] each : keys) {
+                MemorySegment.copy(each, 0, key, JAVA_BYTE, 0, each.length);
+                map.delete(key);
+            }
+        }
+    }
+
+    private static Flow decode(MemorySegment flow) {
+        return new Flow(
+                tuple(flow, Layouts.offset(Layouts.FLOW, "from")),
+                tuple(flow, Layouts.offset(Layouts.FLOW, "to")),
+                State.values()[flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"))],
+                flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_reply")) != 0,
+                flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_confirmed")) != 0);
+    }
+
+    private static Tuple tuple(MemorySegment flow, long at) {
+        Optional<Protocol> protocol = Protocol.ofNumber(
+                Byte.toUnsignedInt(flow.get(JAVA_BYTE, at + Layouts.offset(Layouts.TUPLE, "protocol"))));
+        return new Tuple(
+                Layouts.address(flow, at + Layouts.offset(Layouts.TUPLE, "source")),
+                Layouts.port(flow, at + Layouts.offset(Layouts.TUPLE, "source_port")),
+                Layouts.address(flow, at + Layouts.offset(Layouts.TUPLE, "destination")),
+                Layouts.port(flow, at + Layouts.offset(Layouts.TUPLE, "destination_port")),
+                protocol.orElseThrow());
+    }
+
+    @Override
+    public void close() {
+        closing.close();
+    }
+}

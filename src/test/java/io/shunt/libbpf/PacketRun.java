@@ -1,0 +1,101 @@
+package io.shunt.libbpf;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Runs a packet program on one packet after the other, attached to nothing, and allocates nothing meanwhile. Devices are
+ * those of the network namespace of the thread that calls. For one thread at a time.
+ */
+public final class PacketRun implements AutoCloseable {
+    /** Bytes: neither longer packets go in, nor longer ones come out. */
+    public static final int ROOM = 3072;
+
+    /** The kernel behaves as if the device had summed up the packet, and compares afterwards (Linux 6.17). */
+    private static final int CHECKSUM_COMPLETE = 1 << 2;
+
+    /** Members of struct __sk_buff. */
+    private static final int SK_BUFF = 192;
+
+    private static final int INGRESS_IFINDEX = 36;
+    private static final int IFINDEX = 40;
+    private static final int GSO_SIZE = 176;
+
+    private static final long OUT_SIZE = BpfProgram.Testing.offset("data_size_out");
+    private static final long IN_SIZE = BpfProgram.Testing.offset("data_size_in");
+    private static final long FLAGS = BpfProgram.Testing.offset("flags");
+    private static final long RETVAL = BpfProgram.Testing.offset("retval");
+
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment options = arena.allocate(BpfProgram.Testing.OPTIONS);
+    private final MemorySegment context = arena.allocate(SK_BUFF, Long.BYTES);
+    private final MemorySegment in = arena.allocate(ROOM);
+    private final MemorySegment out = arena.allocate(ROOM);
+
+    public PacketRun() {
+        options.set(JAVA_LONG, 0, BpfProgram.Testing.OPTIONS.byteSize());
+        options.set(ADDRESS, BpfProgram.Testing.offset("data_in"), in);
+        options.set(ADDRESS, BpfProgram.Testing.offset("data_out"), out);
+        options.set(ADDRESS, BpfProgram.Testing.offset("ctx_in"), context);
+        options.set(JAVA_INT, BpfProgram.Testing.offset("ctx_size_in"), SK_BUFF);
+    }
+
+    /** Where the packet to run on is written, from the Ethernet header on. */
+    public MemorySegment in() {
+        return in;
+    }
+
+    /** The packet after the last run. */
+    public MemorySegment out() {
+        return out;
+    }
+
+    /** How long that one is, in bytes. */
+    public int size() {
+        return options.get(JAVA_INT, OUT_SIZE);
+    }
+
+    /** From which device packets come or to which they go from now on, and by which they had come in before; 0: none. */
+    public void at(int ifindex, int ingressIfindex) {
+        context.set(JAVA_INT, IFINDEX, ifindex);
+        context.set(JAVA_INT, INGRESS_IFINDEX, ingressIfindex);
+    }
+
+    /** Packets stand for several, each with so many bytes of payload; 0: for themselves. */
+    public void segments(int payload) {
+        context.set(JAVA_INT, GSO_SIZE, payload);
+    }
+
+    /** Whether the device is said to have summed up the packets, and the sum is looked at afterwards. */
+    public void summed(boolean summed) {
+        options.set(JAVA_INT, FLAGS, summed ? CHECKSUM_COMPLETE : 0);
+    }
+
+    /**
+     * Runs on the first so many bytes.
+     *
+     * @return what the program returned
+     * @throws BpfException EBADMSG if the device's sum is not that of the packet any more
+     */
+    public int run(BpfProgram program, int length) {
+        options.set(JAVA_INT, IN_SIZE, length);
+        options.set(JAVA_INT, OUT_SIZE, ROOM);
+        int result;
+        try {
+            result = (int) BpfProgram.Testing.CALL.invokeExact(program.fd(), options);
+        } catch (Throwable t) {
+            throw Native.rethrow(t);
+        }
+        BpfException.check(result, "bpf_prog_test_run_opts", program);
+        return options.get(JAVA_INT, RETVAL);
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}
