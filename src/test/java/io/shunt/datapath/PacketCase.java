@@ -22,6 +22,8 @@ final class PacketCase {
         POD,
         /** The node itself. */
         HOST,
+        /** It came in somewhere else, and leaves by the network. */
+        FORWARDED,
     }
 
     enum Verdict {

@@ -48,9 +48,10 @@ final class PacketLab implements AutoCloseable {
     static final int NARROW_MTU = 1280;
 
     private static final MapSizes SIZES = new MapSizes(1024, 4096, 65_536);
-    private static final Map<Hook, String> PROGRAMS =
-            Map.of(Hook.OUTSIDE, "from_outside", Hook.POD, "from_pod", Hook.HOST, "from_host");
-    private static final Map<Hook, String> DEVICES = Map.of(Hook.OUTSIDE, "eth0", Hook.POD, "cni0", Hook.HOST, "eth0");
+    private static final Map<Hook, String> PROGRAMS = Map.of(
+            Hook.OUTSIDE, "from_outside", Hook.POD, "from_pod", Hook.HOST, "from_host", Hook.FORWARDED, "from_host");
+    private static final Map<Hook, String> DEVICES =
+            Map.of(Hook.OUTSIDE, "eth0", Hook.POD, "cni0", Hook.HOST, "eth0", Hook.FORWARDED, "eth0");
 
     private final Closing closing = new Closing();
     private final Namespace node;
@@ -217,7 +218,7 @@ final class PacketLab implements AutoCloseable {
         /** Runs the program on a packet as it stands. */
         Run run(Hook hook, Packet packet, boolean summed) {
             return call(() -> {
-                run.at(device(hook), 0);
+                run.at(device(hook), hook == Hook.FORWARDED ? index("cni0") : 0);
                 run.summed(summed);
                 MemorySegment.copy(packet.bytes(), 0, run.in(), JAVA_BYTE, 0, packet.bytes().length);
                 int retval = run.run(programs.get(hook), packet.bytes().length);

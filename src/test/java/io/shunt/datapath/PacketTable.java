@@ -256,6 +256,20 @@ final class PacketTable {
                 .given(talk.nodePort(ANYWHERE, talk.here()))
                 .in(Hook.OUTSIDE, first(unknown))
                 .passes();
+        Tuple closed = talk.between(net.client, CLIENT_PORT, net.cluster, SERVICE_PORT + 1);
+        Packet packet = first(closed).packet();
+        add(talk, "to a port of a cluster IP that the service does not have: refused")
+                .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
+                .in(Hook.OUTSIDE, packet)
+                .becomes(Verdict.REPLY, talk.refusal(packet, closed))
+                .counts(Reason.NO_SERVICE, Direction.TO_BACKEND)
+                .counts(0, 0)
+                .knowsNothingOf(closed);
+        Tuple open = talk.between(net.client, CLIENT_PORT, net.external, SERVICE_PORT + 1);
+        add(talk, "to a port of an external IP that the service does not have: it may be another's")
+                .given(talk.service(talk.at(net.external), ANYWHERE, talk.here()))
+                .in(Hook.OUTSIDE, first(open))
+                .passes();
         Talk another = new Talk(net, talk.protocol == Protocol.TCP ? Protocol.UDP : Protocol.TCP);
         add(talk, "to a node port of another protocol")
                 .given(another.nodePort(ANYWHERE, another.here()))
@@ -536,7 +550,7 @@ final class PacketTable {
                                 .between(host.turnedRound()));
         add(talk, "what the node forwards was seen to where it came in")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
-                .in(Hook.HOST, more(host))
+                .in(Hook.FORWARDED, first(host))
                 .passes();
     }
 
@@ -1065,11 +1079,7 @@ final class PacketTable {
                     .in(Hook.OUTSIDE, Packet.icmp(net.router, net.node, 60, type << 8, 0, toBackend.quoted(600)))
                     .passes();
         }
-        Packet echo = Packet.icmp(net.client, net.external, 60, net.v4() ? 0x0800 : 0x8000, 1, new byte[56]);
-        add(talk, "ping to an external IP")
-                .given(talk.service(talk.at(net.external), ANYWHERE, talk.here()))
-                .in(Hook.OUTSIDE, echo)
-                .passes();
+        pings(talk);
         add(talk, "an ICMP message without a type")
                 .in(Hook.OUTSIDE, Packet.ip(net.router, net.node, net.v4() ? 1 : 58, 60, new byte[0]))
                 .passes();
@@ -1079,6 +1089,48 @@ final class PacketTable {
                         Packet.icmp(net.router, net.node, 60, unreachable, 0, new byte[0])
                                 .cut(header + 4))
                 .passes();
+    }
+
+    private void pings(Talk talk) {
+        Net net = talk.net;
+        VirtualService external = talk.service(talk.at(net.external), ANYWHERE, talk.here());
+        VirtualService cluster = talk.service(talk.at(net.cluster), Access.OPEN);
+        add(talk, "a ping to a cluster IP is answered")
+                .given(cluster)
+                .in(Hook.OUTSIDE, ping(net, net.client, net.cluster))
+                .becomes(Verdict.REPLY, pong(net, net.cluster, net.client));
+        add(talk, "a pod's ping to a cluster IP is answered")
+                .given(cluster)
+                .in(Hook.POD, ping(net, net.pod, net.cluster))
+                .becomes(Verdict.REPLY, pong(net, net.cluster, net.pod));
+        add(talk, "the node's own ping to a cluster IP is answered")
+                .given(cluster)
+                .in(Hook.HOST, ping(net, net.node, net.cluster))
+                .becomes(Verdict.REPLY, pong(net, net.cluster, net.node));
+        add(talk, "a ping from elsewhere to an external IP is answered")
+                .given(external)
+                .in(Hook.OUTSIDE, ping(net, net.client, net.external))
+                .becomes(Verdict.REPLY, pong(net, net.external, net.client));
+        add(talk, "a pod's ping to an external IP, which may be another machine's")
+                .given(external)
+                .in(Hook.POD, ping(net, net.pod, net.external))
+                .passes();
+        add(talk, "a ping to the node")
+                .given(talk.nodePort(ANYWHERE, talk.here()))
+                .in(Hook.OUTSIDE, ping(net, net.client, net.node))
+                .passes();
+        add(talk, "a ping to nobody")
+                .given(cluster)
+                .in(Hook.OUTSIDE, ping(net, net.client, net.external))
+                .passes();
+    }
+
+    private static Packet ping(Net net, Address source, Address destination) {
+        return Packet.icmp(source, destination, 60, net.v4() ? 0x0800 : 0x8000, 0x00070001, new byte[56]);
+    }
+
+    private static Packet pong(Net net, Address source, Address destination) {
+        return Packet.icmp(source, destination, ANSWER_TTL, net.v4() ? 0 : 0x8100, 0x00070001, new byte[56]);
     }
 
     private void ways(Talk talk) {
