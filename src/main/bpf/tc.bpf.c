@@ -485,7 +485,8 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 	found = find_way(skb, packet, &flow->to, &way, 0);
 	packet->obstacle = obstacle(packet, from, found);
 	if (packet->obstacle) {
-		packet->mtu = way.mtu_result;
+		/* Of any other error this would be something else. */
+		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
 		return dropped(flow, packet->obstacle);
 	}
 	if (!write(skb, packet, flow))
