@@ -161,7 +161,10 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 	return packet->transport - packet->ip + header + skb->gso_size;
 }
 
-/* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
+/*
+ * Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. Who does not know yet from where to
+ * speak asks for no length: of what is too long the kernel tells nothing else.
+ */
 __noinline long find_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
 			 struct bpf_fib_lookup *way, __u32 flags)
 {
@@ -172,7 +175,7 @@ __noinline long find_way(struct __sk_buff *skb, const struct packet *packet, con
 		.l4_protocol = to->protocol,
 		.sport = to->source_port,
 		.dport = to->destination_port,
-		.tot_len = segment_length(skb, packet),
+		.tot_len = is_unspecified(&to->source) ? 0 : segment_length(skb, packet),
 		.ifindex = skb->ifindex,
 	};
 	if (packet->is_v4) {
