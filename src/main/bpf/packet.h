@@ -369,12 +369,15 @@ static __always_inline __s64 write_addresses(struct __sk_buff *skb, __u32 ip, bo
 	return change;
 }
 
-/* Writes both ports of the transport header; of SCTP, see sctp.h for its checksum. */
-static __always_inline bool write_ports(struct __sk_buff *skb, __u32 transport, const struct tuple *to)
+/*
+ * Writes both ports of the transport header; of SCTP, see sctp.h for its checksum, which does not outweigh the change as
+ * others do, so that the kernel has to hear of it (BPF_F_RECOMPUTE_CSUM).
+ */
+static __always_inline bool write_ports(struct __sk_buff *skb, __u32 transport, const struct tuple *to, __u64 flags)
 {
 	__be16 ports[2] = {to->source_port, to->destination_port};
 
-	return !bpf_skb_store_bytes(skb, transport, ports, sizeof(ports), 0);
+	return !bpf_skb_store_bytes(skb, transport, ports, sizeof(ports), flags);
 }
 
 /* The time to live, or hop limit. */

@@ -364,13 +364,13 @@ __noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, cons
 	if (packet->is_later_fragment)
 		return true;
 	if (from->protocol == IPPROTO_SCTP)
-		return sctp_mend(skb, packet, to) && write_ports(skb, packet->transport, to);
+		return sctp_mend(skb, packet, to) && write_ports(skb, packet->transport, to, BPF_F_RECOMPUTE_CSUM);
 	if (bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR | may_be_absent))
 		return false;
 	if (ports[0] == ports[1])
 		return true;
 	return !bpf_l4_csum_replace(skb, checksum, ports[0], ports[1], sizeof(ports[0]) | may_be_absent) &&
-	       write_ports(skb, packet->transport, to);
+	       write_ports(skb, packet->transport, to, 0);
 }
 
 /*
