@@ -461,6 +461,11 @@ static __always_inline int dropped(const struct flow *flow, enum drop_reason rea
 	return TC_ACT_SHOT;
 }
 
+static __always_inline enum drop_reason why_not_written(const struct packet *packet)
+{
+	return packet->is_fragment && packet->tuple.protocol == IPPROTO_SCTP ? DROP_FRAGMENT : DROP_NOT_WRITTEN;
+}
+
 /* What keeps a packet from going on? 0: nothing. */
 static __always_inline enum drop_reason obstacle(const struct packet *packet, enum origin_of_packet from, long found)
 {
@@ -484,7 +489,7 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 		return TC_ACT_SHOT;
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
 	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
-		return write(skb, packet, flow) ? TC_ACT_UNSPEC : dropped(flow, DROP_NOT_WRITTEN);
+		return write(skb, packet, flow) ? TC_ACT_UNSPEC : dropped(flow, why_not_written(packet));
 	found = find_way(skb, packet, &flow->to, &way, 0);
 	packet->obstacle = obstacle(packet, from, found);
 	if (packet->obstacle) {
@@ -493,7 +498,7 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 		return dropped(flow, packet->obstacle);
 	}
 	if (!write(skb, packet, flow))
-		return dropped(flow, DROP_NOT_WRITTEN);
+		return dropped(flow, why_not_written(packet));
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return deliver(skb, packet, flow);
 	if (from != FROM_HOST && !set_ttl(skb, packet, packet->ttl - 1))
