@@ -296,6 +296,17 @@ static __always_inline bool is_spoofed_v4(const struct packet *packet)
 	return !packet->is_v4 && (is_v4(&packet->tuple.source) || is_v4(&packet->tuple.destination));
 }
 
+/* Nobody sends from here, and the kernel forwards nothing that pretends to. */
+static __always_inline bool is_nobodys(const struct address *address)
+{
+	__u32 v4 = bpf_ntohl(address->word[3]);
+
+	if (is_v4(address))
+		return !v4 || v4 >> 24 == 127 || v4 >> 28 == 14 || v4 == 0xffffffff;
+	return is_unspecified(address) || bpf_ntohl(address->word[0]) >> 24 == 0xff ||
+	       (!address->word[0] && !address->word[1] && !address->word[2] && v4 == 1);
+}
+
 /* Reads (enum parsed) the packet that stands behind `at` bytes of link-layer header. The packet is zeroed. */
 __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 {
@@ -311,7 +322,7 @@ __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 		return NOT_OURS;
 	if (parsed != PARSED)
 		return parsed;
-	if (is_spoofed_v4(packet))
+	if (is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source))
 		return MALFORMED;
 	return parse_transport(skb, packet);
 }
