@@ -94,6 +94,13 @@ enum transport_offset {
 	SCTP_FIRST_CHUNK = 12,
 };
 
+/* How many bytes does every transport header have? Of SCTP with the first chunk's. */
+enum transport_length {
+	TCP_HEADER = 20,
+	UDP_HEADER = 8,
+	SCTP_HEADERS = 16,
+};
+
 #define SCTP_INIT 1
 
 /* Where do an IP packet's parts stand, and what do they say? Offsets from the beginning of the data. */
@@ -167,38 +174,53 @@ static __always_inline enum parsed parse_quoted(struct __sk_buff *skb, struct pa
 	return PARSED;
 }
 
+/* Is so much of the transport there as its protocol always has? What the kernel has joined out of several, it has read. */
+static __always_inline bool has_header(struct __sk_buff *skb, const struct packet *packet, __u32 bytes)
+{
+	return skb->gso_size || packet->transport + bytes <= packet->ip + (__u32)packet->length;
+}
+
+static __always_inline enum parsed parse_icmp(struct __sk_buff *skb, struct packet *packet)
+{
+	if (packet->is_fragment || packet->is_v4 != (packet->tuple.protocol == IPPROTO_ICMP))
+		return NOT_OURS;
+	if (!has_header(skb, packet, sizeof(struct icmp_header)) ||
+	    bpf_skb_load_bytes(skb, packet->transport, &packet->flags, 1))
+		return MALFORMED;
+	packet->is_echo = packet->flags == (packet->is_v4 ? ICMP4_ECHO : ICMP6_ECHO);
+	if (packet->is_echo)
+		return PARSED;
+	return is_icmp_error(packet->is_v4, packet->flags) ? parse_quoted(skb, packet) : NOT_OURS;
+}
+
 /* Reads the ports, and what tells how a conversation goes on. */
 static __always_inline enum parsed parse_transport(struct __sk_buff *skb, struct packet *packet)
 {
 	__be16 ports[2];
-	__u32 flags;
+	__u32 flags, header;
 
 	switch (packet->tuple.protocol) {
 	case IPPROTO_TCP:
 		flags = packet->transport + TCP_FLAGS;
+		header = TCP_HEADER;
 		break;
 	case IPPROTO_SCTP:
 		flags = packet->transport + SCTP_FIRST_CHUNK;
+		header = SCTP_HEADERS;
 		break;
 	case IPPROTO_UDP:
 		flags = 0;
+		header = UDP_HEADER;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (packet->is_fragment)
-			return NOT_OURS;
-		if (bpf_skb_load_bytes(skb, packet->transport, &packet->flags, 1))
-			return MALFORMED;
-		packet->is_echo = packet->flags == (packet->is_v4 ? ICMP4_ECHO : ICMP6_ECHO);
-		if (packet->is_echo)
-			return PARSED;
-		return is_icmp_error(packet->is_v4, packet->flags) ? parse_quoted(skb, packet) : NOT_OURS;
+		return parse_icmp(skb, packet);
 	default:
 		return NOT_OURS;
 	}
 	if (packet->is_later_fragment)
 		return PARSED;
-	if (bpf_skb_load_bytes(skb, packet->transport, ports, sizeof(ports)))
+	if (!has_header(skb, packet, header) || bpf_skb_load_bytes(skb, packet->transport, ports, sizeof(ports)))
 		return MALFORMED;
 	packet->tuple.source_port = ports[0];
 	packet->tuple.destination_port = ports[1];
@@ -322,6 +344,8 @@ __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 		return NOT_OURS;
 	if (parsed != PARSED)
 		return parsed;
+	if (!skb->gso_size && packet->length > skb->len - at)
+		return MALFORMED;
 	if (is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source))
 		return MALFORMED;
 	return parse_transport(skb, packet);

@@ -175,6 +175,11 @@ record Packet(byte[] bytes) {
         return at(12).getShort() == 0x0800;
     }
 
+    /** Whether it is UDP that says that it has no checksum. */
+    boolean isUnsummedDatagram() {
+        return protocol() == 17 && at(transport() + 6).getShort() == 0;
+    }
+
     /** Whether there is as much as the shortest header of its family has. */
     boolean hasWholeHeader() {
         return switch (at(12).getShort()) {

@@ -1080,6 +1080,20 @@ final class PacketTable {
                     .passes();
         }
         pings(talk);
+        add(talk, "a ping of the other family's ICMP")
+                .given(talk.service(talk.at(net.cluster), Access.OPEN))
+                .in(
+                        Hook.OUTSIDE,
+                        ping(net, net.client, net.cluster).with(net.v4() ? 9 : 6, net.v4() ? 58 : 1))
+                .passes();
+        add(talk, "half a ping")
+                .given(talk.service(talk.at(net.cluster), Access.OPEN))
+                .in(
+                        Hook.OUTSIDE,
+                        Packet.ip(net.client, net.cluster, net.v4() ? 1 : 58, 60, new byte[] {
+                            (byte) (net.v4() ? 8 : 128), 0, 0, 0
+                        }))
+                .passes();
         add(talk, "an ICMP message without a type")
                 .in(Hook.OUTSIDE, Packet.ip(net.router, net.node, net.v4() ? 1 : 58, 60, new byte[0]))
                 .passes();
@@ -1290,7 +1304,7 @@ final class PacketTable {
         int header = switch (talk.protocol) {
             case TCP -> 20;
             case UDP -> 8;
-            case SCTP -> 13;
+            case SCTP -> 16;
         };
         for (int length = 0; length < header; length++) {
             Packet cut = whole.cut(ip + length);
