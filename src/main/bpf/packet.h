@@ -239,7 +239,10 @@ static __always_inline enum parsed parse_ip4(struct __sk_buff *skb, __u32 at, st
 		return MALFORMED;
 	header = (ip.version_and_length & 15) * 4;
 	packet->length = bpf_ntohs(ip.total_length);
-	if (ip.version_and_length >> 4 != 4 || header < sizeof(ip) || packet->length < header)
+	if (ip.version_and_length >> 4 != 4 || header < sizeof(ip))
+		return MALFORMED;
+	/* 0: what the kernel has joined is longer than can be said. */
+	if (packet->length < header && (packet->length || !skb->gso_size))
 		return MALFORMED;
 	fragment = bpf_ntohs(ip.fragment);
 	packet->ip = at;

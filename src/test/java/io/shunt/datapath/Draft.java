@@ -194,12 +194,11 @@ final class Draft {
     }
 
     private byte[] transport() {
-        byte[] bytes =
-                switch (tuple.protocol()) {
-                    case TCP -> segment();
-                    case UDP -> datagram();
-                    case SCTP -> chunks();
-                };
+        byte[] bytes = switch (tuple.protocol()) {
+            case TCP -> segment();
+            case UDP -> datagram();
+            case SCTP -> chunks();
+        };
         ByteBuffer buffer = ByteBuffer.wrap(bytes);
         int number = tuple.protocol().number();
         if (tuple.protocol() == Protocol.SCTP) {

@@ -141,7 +141,12 @@ record Packet(byte[] bytes) {
         int sum = source.isV4()
                 ? checksum(message)
                 : checksum(pseudo(source, destination, protocol, message.length), message);
-        return ip(source, destination, protocol, ttl, ByteBuffer.wrap(message).putShort(2, (short) sum).array());
+        return ip(
+                source,
+                destination,
+                protocol,
+                ttl,
+                ByteBuffer.wrap(message).putShort(2, (short) sum).array());
     }
 
     /** Without the link-layer header: its first so many bytes, or all there are. */

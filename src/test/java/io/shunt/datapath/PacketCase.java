@@ -103,8 +103,7 @@ final class PacketCase {
         this.description = description;
     }
 
-    static PacketSettings settings(
-            boolean masqueradeAll, boolean detectsLocal, List<io.shunt.net.Prefix> localRanges) {
+    static PacketSettings settings(boolean masqueradeAll, boolean detectsLocal, List<io.shunt.net.Prefix> localRanges) {
         return new PacketSettings(PORT, 1, masqueradeAll, detectsLocal, localRanges, true);
     }
 
@@ -206,7 +205,8 @@ final class PacketCase {
     }
 
     /** Null if it is dropped. */
-    @Nullable Packet out() {
+    @Nullable
+    Packet out() {
         return out;
     }
 

@@ -1,7 +1,6 @@
 package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Direction;
@@ -72,7 +71,8 @@ final class PacketLab implements AutoCloseable {
             node.ip("route", "add", "fd00:2::/64", "via", "fd07::2");
             node.ip("route", "add", "default", "via", "192.168.7.254");
             node.ip("route", "add", "default", "via", "fd07::fe");
-            for (String each : List.of("192.168.7.2", "192.168.7.9", "192.168.7.254", "fd07::2", "fd07::9", "fd07::fe")) {
+            for (String each :
+                    List.of("192.168.7.2", "192.168.7.9", "192.168.7.254", "fd07::2", "fd07::9", "fd07::fe")) {
                 neighbour("eth0", each);
             }
             for (int pod = 2; pod < 10; pod++) {
@@ -83,8 +83,7 @@ final class PacketLab implements AutoCloseable {
             }
             // Its thread is in the namespace, since it is started from there.
             inside = node.call(() -> {
-                ThreadPoolExecutor one =
-                        new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
+                ThreadPoolExecutor one = new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
                 one.prestartAllCoreThreads();
                 return one;
             });
@@ -172,8 +171,8 @@ final class PacketLab implements AutoCloseable {
                 ground.onControl(() -> {
                     installation
                             .datapath()
-                            .putNodeAddresses(Set.of(
-                                    Address.of("192.168.7.1"), Address.of("fd07::1"), Address.of("127.0.0.1")));
+                            .putNodeAddresses(
+                                    Set.of(Address.of("192.168.7.1"), Address.of("fd07::1"), Address.of("127.0.0.1")));
                     return null;
                 });
                 putSources();
@@ -222,7 +221,8 @@ final class PacketLab implements AutoCloseable {
                 run.summed(summed);
                 MemorySegment.copy(packet.bytes(), 0, run.in(), JAVA_BYTE, 0, packet.bytes().length);
                 int retval = run.run(programs.get(hook), packet.bytes().length);
-                return new Run(retval, new Packet(run.out().asSlice(0, run.size()).toArray(JAVA_BYTE)));
+                return new Run(
+                        retval, new Packet(run.out().asSlice(0, run.size()).toArray(JAVA_BYTE)));
             });
         }
 
@@ -248,15 +248,14 @@ final class PacketLab implements AutoCloseable {
             List.of("flows", "flows_new", "fragments", "affinity", "drops").forEach(name -> clear(map(name)));
         }
 
-        @Nullable Flow flow(Tuple from) {
+        @Nullable
+        Flow flow(Tuple from) {
             Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "source"), from.source());
             Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "destination"), from.destination());
             Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "source_port"), from.sourcePort());
             Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "destination_port"), from.destinationPort());
-            tuple.set(
-                    JAVA_BYTE,
-                    Layouts.offset(Layouts.TUPLE, "protocol"),
-                    (byte) from.protocol().number());
+            tuple.set(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"), (byte)
+                    from.protocol().number());
             boolean found = map("flows").lookup(tuple, flow);
             if (!found && !map("flows_new").lookup(tuple, flow)) {
                 return null;

@@ -81,10 +81,32 @@ final class PacketTable {
 
     /** Who is who, in each family. */
     enum Net {
-        V4("203.0.113.5", "203.0.113.77", "192.168.7.1", "10.1.0.1", "10.3.0.1", "10.1.0.2", "10.1.0.3", "10.2.0.2",
-                "10.3.0.2", "10.96.0.10", "198.51.100.10", "192.168.7.254"),
-        V6("2001:db8::5", "2001:db8:1::77", "fd07::1", "fd00:1::1", "fd00:3::1", "fd00:1::2", "fd00:1::3",
-                "fd00:2::2", "fd00:3::2", "fd96::10", "2001:db8:2::10", "fd07::fe");
+        V4(
+                "203.0.113.5",
+                "203.0.113.77",
+                "192.168.7.1",
+                "10.1.0.1",
+                "10.3.0.1",
+                "10.1.0.2",
+                "10.1.0.3",
+                "10.2.0.2",
+                "10.3.0.2",
+                "10.96.0.10",
+                "198.51.100.10",
+                "192.168.7.254"),
+        V6(
+                "2001:db8::5",
+                "2001:db8:1::77",
+                "fd07::1",
+                "fd00:1::1",
+                "fd00:3::1",
+                "fd00:1::2",
+                "fd00:1::3",
+                "fd00:2::2",
+                "fd00:3::2",
+                "fd96::10",
+                "2001:db8:2::10",
+                "fd07::fe");
 
         final Address client;
         final Address other;
@@ -230,16 +252,12 @@ final class PacketTable {
         add(talk, "by an external IP, in the client's own name where the policy is Local")
                 .given(talk.service(talk.at(net.external), HERE, talk.here()))
                 .in(Hook.OUTSIDE, first(external))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(external).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(external).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));
         Tuple cluster = talk.between(net.client, CLIENT_PORT, net.cluster, SERVICE_PORT);
         add(talk, "by a cluster IP from elsewhere, in the client's own name")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
                 .in(Hook.OUTSIDE, first(cluster))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(cluster).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(cluster).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));
         Backend onNode = Talk.backend(net.node, Backend.State.BOTH);
         add(talk, "to a backend that is the node itself, in the client's own name, up the stack")
                 .given(talk.nodePort(ANYWHERE, onNode))
@@ -281,10 +299,7 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, first(loopback))
                 .passes();
         Tuple unspecified = talk.between(
-                net.client,
-                CLIENT_PORT,
-                Address.unspecified(net.v4() ? IpFamily.IPV4 : IpFamily.IPV6),
-                NODE_PORT);
+                net.client, CLIENT_PORT, Address.unspecified(net.v4() ? IpFamily.IPV4 : IpFamily.IPV6), NODE_PORT);
         add(talk, "to a node port at the unspecified address")
                 .given(talk.nodePort(ANYWHERE, talk.here()))
                 .in(Hook.OUTSIDE, first(unspecified))
@@ -388,9 +403,7 @@ final class PacketTable {
         add(talk, "policy Local, a pod of this node: anywhere, in its own name")
                 .given(talk.nodePort(HERE, talk.far()))
                 .in(Hook.POD, first(fromPod))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(fromPod).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.far)));
+                .becomes(Verdict.FORWARD, first(fromPod).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.far)));
         Tuple fromHost = talk.between(net.node, CLIENT_PORT, net.external, SERVICE_PORT);
         add(talk, "policy Local, the node itself: anywhere")
                 .given(talk.service(talk.at(net.external), HERE, talk.far()))
@@ -401,9 +414,7 @@ final class PacketTable {
         add(talk, "internal policy Local: a pod gets to a backend here")
                 .given(talk.service(talk.at(net.cluster), inside, talk.here(), talk.far()))
                 .in(Hook.POD, first(cluster))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
         add(talk, "internal policy Local without a backend here")
                 .given(talk.service(talk.at(net.cluster), inside, talk.far()))
                 .in(Hook.POD, first(cluster))
@@ -421,7 +432,8 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, first(external))
                 .becomes(Verdict.FORWARD, first(external).forwarded(heard));
         add(talk, "from the one address that is a source range")
-                .given(restricted(talk, net.client + (net.v4() ? "/32" : "/128"), net.v4() ? "10.9.0.0/16" : "fd99::/16"))
+                .given(restricted(
+                        talk, net.client + (net.v4() ? "/32" : "/128"), net.v4() ? "10.9.0.0/16" : "fd99::/16"))
                 .in(Hook.OUTSIDE, first(external))
                 .becomes(Verdict.FORWARD, first(external).forwarded(heard));
         Tuple outside = talk.between(net.other, CLIENT_PORT, net.external, SERVICE_PORT);
@@ -472,9 +484,7 @@ final class PacketTable {
                 .after(Hook.OUTSIDE, first(asks))
                 .given(clinging(talk, twin, twin(talk, 4), twin(talk, 5), twin(talk, 6), talk.here()))
                 .in(Hook.OUTSIDE, first(again))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.pod)))
+                .becomes(Verdict.FORWARD, first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.pod)))
                 .counts(2, 0);
         add(talk, "a client does not stay with a backend that drains")
                 .given(clinging(talk, talk.here()))
@@ -482,16 +492,14 @@ final class PacketTable {
                 .given(clinging(talk, twin, Talk.backend(net.pod, Backend.State.DRAINING)))
                 .in(Hook.OUTSIDE, first(again))
                 .becomes(
-                        Verdict.FORWARD,
-                        first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.otherPod)));
+                        Verdict.FORWARD, first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.otherPod)));
         add(talk, "a client does not stay with a backend that is gone")
                 .given(clinging(talk, talk.here()))
                 .after(Hook.OUTSIDE, first(asks))
                 .given(clinging(talk, twin))
                 .in(Hook.OUTSIDE, first(again))
                 .becomes(
-                        Verdict.FORWARD,
-                        first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.otherPod)));
+                        Verdict.FORWARD, first(again).forwarded(talk.heard(net.client, CLIENT_PORT + 1, net.otherPod)));
     }
 
     private static Backend twin(Talk talk, int host) {
@@ -574,18 +582,14 @@ final class PacketTable {
                 .with(PacketCase.settings(false, true, List.of()))
                 .given(service)
                 .in(Hook.POD, first(cluster))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
         PacketSettings byRange =
                 PacketCase.settings(false, true, List.of(prefix("10.1.0.0/16"), prefix("fd00:1::/32")));
         add(talk, "told by address: a pod by a cluster IP, in its own name")
                 .with(byRange)
                 .given(service)
                 .in(Hook.POD, first(cluster))
-                .becomes(
-                        Verdict.FORWARD,
-                        first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(cluster).forwarded(talk.heard(net.otherPod, CLIENT_PORT, net.pod)));
         Tuple stranger = talk.between(net.other, CLIENT_PORT, net.cluster, SERVICE_PORT);
         add(talk, "told by address: another by a cluster IP, in the node's name, even from where pods are")
                 .with(byRange)
@@ -620,8 +624,8 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, first(fitting))
                 .becomes(Verdict.FORWARD, first(fitting).forwarded(masqueraded));
         Tuple external = talk.between(net.client, CLIENT_PORT, net.external, SERVICE_PORT);
-        VirtualService elsewhere = new VirtualService(
-                "other", Map.of(talk.at(net.external), ANYWHERE), List.of(talk.far()), List.of(), 0);
+        VirtualService elsewhere =
+                new VirtualService("other", Map.of(talk.at(net.external), ANYWHERE), List.of(talk.far()), List.of(), 0);
         add(talk, "one port serves as many conversations as there are backends")
                 .given(service, elsewhere)
                 .after(Hook.OUTSIDE, first(asks))
@@ -685,9 +689,7 @@ final class PacketTable {
                 .after(Hook.POD, more(heard.turnedRound()))
                 .after(Hook.OUTSIDE, more(asks))
                 .in(Hook.POD, more(heard.turnedRound()).payload(700))
-                .becomes(
-                        Verdict.FORWARD,
-                        more(heard.turnedRound()).payload(700).forwarded(asks.turnedRound()))
+                .becomes(Verdict.FORWARD, more(heard.turnedRound()).payload(700).forwarded(asks.turnedRound()))
                 .knows(asks, heard, State.CONFIRMED);
     }
 
@@ -710,7 +712,11 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, more(asks))
                 .becomes(Verdict.FORWARD, more(asks).forwarded(udp ? anew : heard))
                 .knows(asks, udp ? anew : heard, udp ? State.OPENING : State.CONFIRMED);
-        talking(talk, udp ? "goes on elsewhere when its backend is not ready" : "stays with a backend that is not ready")
+        talking(
+                        talk,
+                        udp
+                                ? "goes on elsewhere when its backend is not ready"
+                                : "stays with a backend that is not ready")
                 .given(talk.nodePort(HERE, twin, unready))
                 .in(Hook.OUTSIDE, more(asks))
                 .becomes(Verdict.FORWARD, more(asks).forwarded(udp ? anew : heard));
@@ -756,13 +762,20 @@ final class PacketTable {
         Tuple asks = talk.asks();
         Tuple heard = talk.heard(net.client, CLIENT_PORT, net.pod);
         Map<String, Integer> notFirst = Map.of(
-                "ACK", Packet.TCP_ACK,
-                "SYN and ACK", Packet.TCP_SYN | Packet.TCP_ACK,
-                "RST", Packet.TCP_RST,
-                "FIN", Packet.TCP_FIN,
-                "SYN and FIN", Packet.TCP_SYN | Packet.TCP_FIN,
-                "SYN and RST", Packet.TCP_SYN | Packet.TCP_RST,
-                "no flag", 0);
+                "ACK",
+                Packet.TCP_ACK,
+                "SYN and ACK",
+                Packet.TCP_SYN | Packet.TCP_ACK,
+                "RST",
+                Packet.TCP_RST,
+                "FIN",
+                Packet.TCP_FIN,
+                "SYN and FIN",
+                Packet.TCP_SYN | Packet.TCP_FIN,
+                "SYN and RST",
+                Packet.TCP_SYN | Packet.TCP_RST,
+                "no flag",
+                0);
         notFirst.forEach((name, flags) -> add(talk, "out of the blue, with " + name)
                 .given(talk.nodePort(ANYWHERE, talk.here()))
                 .in(Hook.OUTSIDE, first(asks).flags(flags))
@@ -772,15 +785,21 @@ final class PacketTable {
         add(talk, "a SYN with ECN's flags is a SYN")
                 .given(talk.nodePort(HERE, talk.here()))
                 .in(Hook.OUTSIDE, first(asks).flags(Packet.TCP_SYN | 0xc0))
-                .becomes(Verdict.FORWARD, first(asks).flags(Packet.TCP_SYN | 0xc0).forwarded(heard));
+                .becomes(
+                        Verdict.FORWARD,
+                        first(asks).flags(Packet.TCP_SYN | 0xc0).forwarded(heard));
         talking(talk, "one FIN closes half")
                 .in(Hook.OUTSIDE, more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK))
-                .becomes(Verdict.FORWARD, more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK).forwarded(heard))
+                .becomes(
+                        Verdict.FORWARD,
+                        more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK).forwarded(heard))
                 .knows(asks, heard, State.HALF_CLOSED);
         talking(talk, "both FINs close")
                 .after(Hook.POD, more(heard.turnedRound()).flags(Packet.TCP_FIN | Packet.TCP_ACK))
                 .in(Hook.OUTSIDE, more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK))
-                .becomes(Verdict.FORWARD, more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK).forwarded(heard))
+                .becomes(
+                        Verdict.FORWARD,
+                        more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK).forwarded(heard))
                 .knows(asks, heard, State.CLOSED);
         talking(talk, "the last ACK gets through after both FINs")
                 .after(Hook.POD, more(heard.turnedRound()).flags(Packet.TCP_FIN | Packet.TCP_ACK))
@@ -808,7 +827,9 @@ final class PacketTable {
                 .knows(asks, heard, State.RESET);
         talking(talk, "a RST from the backend breaks off")
                 .in(Hook.POD, more(heard.turnedRound()).flags(Packet.TCP_RST))
-                .becomes(Verdict.FORWARD, more(heard.turnedRound()).flags(Packet.TCP_RST).forwarded(asks.turnedRound()))
+                .becomes(
+                        Verdict.FORWARD,
+                        more(heard.turnedRound()).flags(Packet.TCP_RST).forwarded(asks.turnedRound()))
                 .knows(asks, heard, State.RESET);
         talking(talk, "who speaks on after a RST was not broken off")
                 .after(Hook.OUTSIDE, more(asks).flags(Packet.TCP_RST))
@@ -921,13 +942,28 @@ final class PacketTable {
     private void errors(Talk talk) {
         Net net = talk.net;
         Tuple asks = talk.asks();
-        Packet toBackend = more(asks).forwarded(talk.masqueraded(net.node, net.far)).packet();
+        Packet toBackend =
+                more(asks).forwarded(talk.masqueraded(net.node, net.far)).packet();
         Packet asked = more(asks).forwarded(asks).packet();
         Map<String, int[]> kinds = net.v4()
-                ? Map.of("too big", new int[] {0x0304, 1400}, "time exceeded", new int[] {0x0b00, 0},
-                        "host unreachable", new int[] {0x0301, 0}, "parameter problem", new int[] {0x0c00, 0})
-                : Map.of("too big", new int[] {0x0200, 1400}, "time exceeded", new int[] {0x0300, 0},
-                        "host unreachable", new int[] {0x0103, 0}, "parameter problem", new int[] {0x0400, 0});
+                ? Map.of(
+                        "too big",
+                        new int[] {0x0304, 1400},
+                        "time exceeded",
+                        new int[] {0x0b00, 0},
+                        "host unreachable",
+                        new int[] {0x0301, 0},
+                        "parameter problem",
+                        new int[] {0x0c00, 0})
+                : Map.of(
+                        "too big",
+                        new int[] {0x0200, 1400},
+                        "time exceeded",
+                        new int[] {0x0300, 0},
+                        "host unreachable",
+                        new int[] {0x0103, 0},
+                        "parameter problem",
+                        new int[] {0x0400, 0});
         kinds.forEach((name, kind) -> {
             add(talk, "a router towards the backend says " + name)
                     .given(talk.nodePort(ANYWHERE, talk.far()))
@@ -938,7 +974,8 @@ final class PacketTable {
                             Packet.icmp(net.router, net.client, 59, kind[0], kind[1], untouched(asked, toBackend)));
             Tuple reply = asks.turnedRound();
             Packet replied = more(reply).packet();
-            Packet own = more(talk.heard(net.client, CLIENT_PORT, net.pod).turnedRound()).packet();
+            Packet own = more(talk.heard(net.client, CLIENT_PORT, net.pod).turnedRound())
+                    .packet();
             add(talk, "a router towards a client that the backend knows says " + name)
                     .given(talk.nodePort(HERE, talk.here()))
                     .after(Hook.OUTSIDE, first(asks))
@@ -954,8 +991,7 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, Packet.icmp(net.far, net.node, 60, unreachable, 0, toBackend.quoted(60)))
                 .becomes(
                         Verdict.FORWARD,
-                        Packet.icmp(
-                                net.node, net.client, 59, unreachable, 0, cut(untouched(asked, toBackend), 60)));
+                        Packet.icmp(net.node, net.client, 59, unreachable, 0, cut(untouched(asked, toBackend), 60)));
         Packet masquerading =
                 more(talk.masqueraded(net.node, net.far).turnedRound()).packet();
         Packet replied = more(asks.turnedRound()).packet();
@@ -965,16 +1001,14 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, Packet.icmp(net.client, net.node, 60, unreachable, 0, replied.quoted(60)))
                 .becomes(
                         Verdict.FORWARD,
-                        Packet.icmp(
-                                net.node, net.far, 59, unreachable, 0, cut(untouched(masquerading, replied), 60)));
+                        Packet.icmp(net.node, net.far, 59, unreachable, 0, cut(untouched(masquerading, replied), 60)));
         add(talk, "a router towards a client that the backend does not know: the backend hears it from the node")
                 .given(talk.nodePort(ANYWHERE, talk.far()))
                 .after(Hook.OUTSIDE, first(asks))
                 .in(Hook.OUTSIDE, Packet.icmp(net.router, net.node, 60, unreachable, 0, replied.quoted(60)))
                 .becomes(
                         Verdict.FORWARD,
-                        Packet.icmp(
-                                net.node, net.far, 59, unreachable, 0, cut(untouched(masquerading, replied), 60)));
+                        Packet.icmp(net.node, net.far, 59, unreachable, 0, cut(untouched(masquerading, replied), 60)));
         add(talk, "an error about a conversation that nobody knows")
                 .given(talk.nodePort(ANYWHERE, talk.far()))
                 .in(Hook.OUTSIDE, Packet.icmp(net.router, net.node, 60, unreachable, 0, toBackend.quoted(600)))
@@ -1021,16 +1055,15 @@ final class PacketTable {
     private void badErrors(Talk talk) {
         Net net = talk.net;
         Tuple asks = talk.asks();
-        Packet toBackend = more(asks).between(talk.masqueraded(net.node, net.far)).packet();
+        Packet toBackend =
+                more(asks).between(talk.masqueraded(net.node, net.far)).packet();
         int unreachable = net.v4() ? 0x0303 : 0x0104;
         int header = net.v4() ? 20 : 40;
         for (int length : List.of(0, 1, header - 1, header, header + 3)) {
             add(talk, "an error that quotes only " + length + " bytes")
                     .given(talk.nodePort(ANYWHERE, talk.far()))
                     .after(Hook.OUTSIDE, first(asks))
-                    .in(
-                            Hook.OUTSIDE,
-                            Packet.icmp(net.router, net.node, 60, unreachable, 0, toBackend.quoted(length)))
+                    .in(Hook.OUTSIDE, Packet.icmp(net.router, net.node, 60, unreachable, 0, toBackend.quoted(length)))
                     .passes();
         }
         add(talk, "an error about a packet that its receiver did not send")
@@ -1082,17 +1115,13 @@ final class PacketTable {
         pings(talk);
         add(talk, "a ping of the other family's ICMP")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN))
-                .in(
-                        Hook.OUTSIDE,
-                        ping(net, net.client, net.cluster).with(net.v4() ? 9 : 6, net.v4() ? 58 : 1))
+                .in(Hook.OUTSIDE, ping(net, net.client, net.cluster).with(net.v4() ? 9 : 6, net.v4() ? 58 : 1))
                 .passes();
         add(talk, "half a ping")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN))
-                .in(
-                        Hook.OUTSIDE,
-                        Packet.ip(net.client, net.cluster, net.v4() ? 1 : 58, 60, new byte[] {
-                            (byte) (net.v4() ? 8 : 128), 0, 0, 0
-                        }))
+                .in(Hook.OUTSIDE, Packet.ip(net.client, net.cluster, net.v4() ? 1 : 58, 60, new byte[] {
+                    (byte) (net.v4() ? 8 : 128), 0, 0, 0
+                }))
                 .passes();
         add(talk, "an ICMP message without a type")
                 .in(Hook.OUTSIDE, Packet.ip(net.router, net.node, net.v4() ? 1 : 58, 60, new byte[0]))
@@ -1170,20 +1199,19 @@ final class PacketTable {
         add(talk, "to the node itself, the last hop is good")
                 .given(talk.nodePort(ANYWHERE, Talk.backend(net.node, Backend.State.BOTH)))
                 .in(Hook.OUTSIDE, first(asks).ttl(1))
-                .becomes(
-                        Verdict.CONTINUE, first(asks).ttl(1).between(talk.heard(net.client, CLIENT_PORT, net.node)));
+                .becomes(Verdict.CONTINUE, first(asks).ttl(1).between(talk.heard(net.client, CLIENT_PORT, net.node)));
         Tuple host = talk.between(net.node, CLIENT_PORT, net.cluster, SERVICE_PORT);
         add(talk, "from the node itself, one hop is enough to a pod")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
                 .in(Hook.HOST, first(host).ttl(1))
-                .becomes(
-                        Verdict.FORWARD, first(host).ttl(1).between(talk.heard(net.node, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(host).ttl(1).between(talk.heard(net.node, CLIENT_PORT, net.pod)));
         int tooBig = net.v4() ? 0x0304 : 0x0200;
-        int overhead = (net.v4() ? 20 : 40) + switch (talk.protocol) {
-            case TCP -> 20;
-            case UDP -> 8;
-            case SCTP -> 16;
-        };
+        int overhead = (net.v4() ? 20 : 40)
+                + switch (talk.protocol) {
+                    case TCP -> 20;
+                    case UDP -> 8;
+                    case SCTP -> 16;
+                };
         int most = PacketLab.NARROW_MTU - overhead;
         Tuple narrow = talk.masqueraded(net.tunnel, net.narrow);
         add(talk, "just not too big for the way")
@@ -1254,7 +1282,8 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, foreign.get(1))
                 .passes();
         if (talk.protocol != Protocol.SCTP) {
-            Draft reply = more(talk.masqueraded(net.bridge, net.pod).turnedRound()).payload(1200);
+            Draft reply =
+                    more(talk.masqueraded(net.bridge, net.pod).turnedRound()).payload(1200);
             Draft replied = reply.forwarded(asks.turnedRound());
             add(talk, "the first fragment of a reply")
                     .given(talk.nodePort(ANYWHERE, talk.here()))
@@ -1308,7 +1337,8 @@ final class PacketTable {
         };
         for (int length = 0; length < header; length++) {
             Packet cut = whole.cut(ip + length);
-            Packet told = talk.net.v4() ? cut.with(3, ip + length) : cut.with(4, 0).with(5, length);
+            Packet told =
+                    talk.net.v4() ? cut.with(3, ip + length) : cut.with(4, 0).with(5, length);
             add(talk, "a packet that ends after " + length + " bytes of the transport's header")
                     .given(talk.nodePort(ANYWHERE, talk.here()))
                     .in(Hook.OUTSIDE, told)
@@ -1329,7 +1359,9 @@ final class PacketTable {
                 .passes()
                 .counts(0, 0)
                 .knowsNothingOf(asks);
-        Packet out = first(asks).forwarded(talk.masqueraded(talk.net.bridge, talk.net.pod)).packet();
+        Packet out = first(asks)
+                .forwarded(talk.masqueraded(talk.net.bridge, talk.net.pod))
+                .packet();
         add(talk, "a packet that the link layer has padded")
                 .given(talk.nodePort(ANYWHERE, talk.here()))
                 .in(Hook.OUTSIDE, whole.cut(whole.bytes().length - Packet.ETHERNET + 6))
@@ -1485,7 +1517,10 @@ final class PacketTable {
         for (int i = 0; i < source.length; i++) {
             mapped = mapped.with(8 + i, source[i]);
         }
-        add(talk, "an IPv4-mapped source").given(service).in(Hook.OUTSIDE, mapped).passes();
+        add(talk, "an IPv4-mapped source")
+                .given(service)
+                .in(Hook.OUTSIDE, mapped)
+                .passes();
         Packet to = packet;
         byte[] destination = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, (byte) 192, (byte) 168, 7, 1};
         for (int i = 0; i < destination.length; i++) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Event;
+import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketCase.Known;
 import io.shunt.datapath.PacketCase.Put;
 import io.shunt.datapath.PacketCase.Sent;
@@ -13,12 +14,14 @@ import io.shunt.datapath.PacketLab.Installed;
 import io.shunt.datapath.PacketLab.Run;
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.Errno;
+import io.shunt.net.Protocol;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The {@link PacketTable} at TC. */
@@ -68,6 +71,35 @@ class PacketTableTest {
                 .filter(each -> each.verdict() != Verdict.REPLY && each.verdict() != Verdict.DROP)
                 .filter(each -> each.verdict() == Verdict.PASS || !each.in().isUnsummedDatagram())
                 .toList();
+    }
+
+    /** What stands for several packets is as long on the wire as each of these; what joined them need not say how long it is. */
+    @ParameterizedTest
+    @EnumSource
+    void packetThatStandsForSeveral(PacketTable.Net net) {
+        PacketTable.Talk talk = new PacketTable.Talk(net, Protocol.TCP);
+        Tuple heard = talk.masqueraded(net.tunnel, net.narrow);
+        Installed node = lab.installed(PacketCase.settings(false, false, List.of()));
+        node.reset();
+        node.put(talk.nodePort(PacketTable.ANYWHERE, talk.narrow()));
+        node.run(Hook.OUTSIDE, framed(Draft.first(talk.asks()).packet(), false), false);
+        Draft joined = Draft.more(talk.asks()).payload(2_000);
+        int headers = net.v4() ? 40 : 60;
+        node.run().segments(PacketLab.NARROW_MTU - headers);
+        try {
+            Packet in = framed(joined.packet(), false);
+            Run run = node.run(Hook.OUTSIDE, in, false);
+            assertThat(verdict(run, in)).isEqualTo(Verdict.FORWARD);
+            assertThat(run.out())
+                    .hasToString(framed(joined.forwarded(heard).packet(), false).toString());
+            Packet silent =
+                    framed(net.v4() ? in.with(2, 0).with(3, 0) : in.with(4, 0).with(5, 0), false);
+            assertThat(verdict(node.run(Hook.OUTSIDE, silent, false), silent)).isEqualTo(Verdict.FORWARD);
+            node.run().segments(PacketLab.NARROW_MTU - headers + 1);
+            assertThat(verdict(node.run(Hook.OUTSIDE, in, false), in)).isEqualTo(Verdict.REPLY);
+        } finally {
+            node.run().segments(0);
+        }
     }
 
     private static void check(PacketCase each, boolean summed) {
@@ -121,7 +153,8 @@ class PacketTableTest {
     }
 
     private static Packet framed(Packet packet, boolean flooded) {
-        return packet.to(flooded ? new byte[] {2, 0, 0, 0, 0, 7} : PacketLab.DEVICE).from(PacketLab.SENDER);
+        return packet.to(flooded ? new byte[] {2, 0, 0, 0, 0, 7} : PacketLab.DEVICE)
+                .from(PacketLab.SENDER);
     }
 
     private static Verdict verdict(Run run, Packet in) {
