@@ -4,17 +4,20 @@ import java.awt.Color;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import java.util.stream.Collector;
 import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.CategoryChart;
+import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Rates over the number of services, as a picture. */
+/** Rates over the number of services, and ratios side by side, as pictures. */
 final class Chart {
     private static final int WIDTH = 900;
     private static final int HEIGHT = 480;
@@ -35,6 +38,22 @@ final class Chart {
                     a.putAll(b);
                     return a;
                 });
+    }
+
+    /** @param groups values by group and label, with the same labels in each */
+    static void bars(Path file, String title, Map<String, Map<String, Double>> groups) throws IOException {
+        System.setProperty("java.awt.headless", "true");
+        CategoryChart chart = new CategoryChartBuilder()
+                .width(WIDTH)
+                .height(HEIGHT)
+                .title(title)
+                .build();
+        chart.getStyler().setXAxisLabelRotation(30).setYAxisDecimalPattern("0.0");
+        chart.getStyler().setYAxisMin(0.0).setLegendPosition(Styler.LegendPosition.OutsideE);
+        chart.getStyler().setChartBackgroundColor(Color.WHITE);
+        groups.forEach(
+                (name, values) -> chart.addSeries(name, List.copyOf(values.keySet()), List.copyOf(values.values())));
+        BitmapEncoder.saveBitmapWithDPI(chart, file.toString(), BitmapEncoder.BitmapFormat.PNG, DOTS_PER_INCH);
     }
 
     static void connects(Path file, List<Series> all) throws IOException {

@@ -2,13 +2,15 @@ package io.shunt.bench;
 
 import io.shunt.datapath.Installation;
 import io.shunt.testbed.Cgroup;
+import io.shunt.testbed.Namespace;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.net.HttpURLConnection;
+import java.net.Proxy;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -47,10 +49,7 @@ final class DaemonProcess implements AutoCloseable {
     private final long startedNanos = System.nanoTime();
     private final Path bpfRoot =
             Path.of("/sys/fs/bpf/shunt-bench-" + ProcessHandle.current().pid() + "-" + COUNTER.incrementAndGet());
-    private final HttpClient http = HttpClient.newBuilder()
-            .version(HttpClient.Version.HTTP_1_1)
-            .proxy(HttpClient.Builder.NO_PROXY)
-            .build();
+    private final @Nullable Namespace node;
     private final Deque<String> lastLines = new ConcurrentLinkedDeque<>();
     private final CompletableFuture<Faces> faces = new CompletableFuture<>();
     private final CountDownLatch programmed = new CountDownLatch(1);
@@ -58,8 +57,12 @@ final class DaemonProcess implements AutoCloseable {
 
     private record Faces(String healthz, String metrics) {}
 
-    private DaemonProcess(Path cgroup, String source, List<String> flags) {
-        List<String> command = new ArrayList<>(List.of(
+    private record Answer(int status, String body) {}
+
+    private DaemonProcess(Path cgroup, @Nullable Namespace node, String source, List<String> flags) {
+        this.node = node;
+        List<String> command = new ArrayList<>(node == null ? List.of() : List.of("nsenter", "--net=" + node.path()));
+        command.addAll(List.of(
                 launcher().toString(),
                 "run",
                 "--source",
@@ -82,7 +85,12 @@ final class DaemonProcess implements AutoCloseable {
     }
 
     static DaemonProcess start(Cgroup cgroup, String source, String... flags) {
-        return new DaemonProcess(cgroup.path(), source, List.of(flags));
+        return new DaemonProcess(cgroup.path(), null, source, List.of(flags));
+    }
+
+    /** In a network namespace that is its node. */
+    static DaemonProcess start(Cgroup cgroup, Namespace node, String source, String... flags) {
+        return new DaemonProcess(cgroup.path(), node, source, List.of(flags));
     }
 
     private static Path launcher() {
@@ -141,7 +149,7 @@ final class DaemonProcess implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new Progress.StoppedException();
         }
-        return get(healthz, "/readyz").statusCode() == 200;
+        return get(healthz, "/readyz").status() == 200;
     }
 
     private Faces faces() {
@@ -159,18 +167,23 @@ final class DaemonProcess implements AutoCloseable {
         return new IllegalStateException(what + "; it said:\n" + String.join("\n", lastLines), cause);
     }
 
-    private HttpResponse<String> get(String address, String path) {
+    private Answer get(String address, String path) {
+        URI uri = URI.create("http://" + address + path);
         try {
-            return http.send(
-                    HttpRequest.newBuilder(URI.create("http://" + address + path))
-                            .timeout(PATIENCE)
-                            .build(),
-                    HttpResponse.BodyHandlers.ofString());
-        } catch (IOException e) {
+            return node == null ? get(uri) : node.call(() -> get(uri));
+        } catch (IOException | IllegalStateException e) {
             throw failure("the daemon does not answer", e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new Progress.StoppedException();
+        }
+    }
+
+    /** On the calling thread, whose network namespace it is. */
+    private static Answer get(URI uri) throws IOException {
+        HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(Proxy.NO_PROXY);
+        connection.setConnectTimeout((int) PATIENCE.toMillis());
+        connection.setReadTimeout((int) PATIENCE.toMillis());
+        int status = connection.getResponseCode();
+        try (InputStream body = status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
+            return new Answer(status, body == null ? "" : new String(body.readAllBytes(), StandardCharsets.UTF_8));
         }
     }
 
@@ -223,7 +236,6 @@ final class DaemonProcess implements AutoCloseable {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
-        http.close();
         Installation.remove(bpfRoot);
     }
 }

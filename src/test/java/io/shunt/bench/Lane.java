@@ -5,15 +5,20 @@ import io.shunt.testbed.Traffic;
 import java.time.Duration;
 import java.util.List;
 
-/** One way to connect, whose rate is compared with others'. */
-record Lane(String name, Traffic client, String address, int port) {
+/** One way to speak to a server, whose rate is compared with others'. */
+record Lane(String name, Traffic client, String address, int port, Load.Kind kind) {
     private static final Duration WARM_UP = Duration.ofMillis(100);
+
+    /** One by which connections are made. */
+    Lane(String name, Traffic client, String address, int port) {
+        this(name, client, address, port, Load.Kind.CONNECT);
+    }
 
     /**
      * Measures lanes against each other: in each round every lane has two slices, in the order A B C C B A, so that what
      * drifts on the machine touches all alike.
      *
-     * @return connects a second, a figure for each round, in the order of the lanes
+     * @return conversations a second, a figure for each round, in the order of the lanes
      */
     static List<double[]> race(List<Lane> lanes, int rounds, Duration slice, Progress progress) {
         int count = lanes.size();
@@ -37,9 +42,9 @@ record Lane(String name, Traffic client, String address, int port) {
     }
 
     private Load run(Duration slice) {
-        Load load = client.load(Load.Kind.CONNECT, address, port, slice, 1);
+        Load load = client.load(kind, address, port, slice, 1);
         if (load.ok() != load.total()) {
-            throw new IllegalStateException(name + ": connects to " + address + " failed: " + load.outcomes());
+            throw new IllegalStateException(name + ": " + kind + " to " + address + " failed: " + load.outcomes());
         }
         return load;
     }

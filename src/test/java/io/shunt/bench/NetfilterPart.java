@@ -137,7 +137,8 @@ final class NetfilterPart implements Part {
         site.namespace().ip("route", "add", "default", "via", site.server());
         double seconds;
         try {
-            seconds = rules.load(cluster, site.namespace(), workspace.resolve(rules.label()), MOST_LOAD_SECONDS);
+            seconds = rules.load(
+                    cluster, List.of(), site.namespace(), workspace.resolve(rules.label()), MOST_LOAD_SECONDS);
         } catch (UncheckedIOException e) {
             leaveOut(
                     "%s with %,d services is left out: its rules did not load within %d s (%s)"

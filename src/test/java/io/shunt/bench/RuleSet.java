@@ -5,17 +5,20 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
- * Rules of the shape that kube-proxy 1.36 writes for cluster IPs, cluster CIDR known, no node ports
- * (pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go); without comments.
+ * Rules of the shape that kube-proxy 1.36 writes for cluster IPs, and for the node ports of a {@link Door}, cluster CIDR
+ * known (pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go); without comments.
  */
 enum RuleSet {
     /** A list of rules, one for each service, that every new connection goes through until one matches. */
     IPTABLES {
         @Override
-        void write(Cluster cluster, BufferedWriter out) throws IOException {
+        void write(Cluster cluster, List<Door> doors, BufferedWriter out) throws IOException {
             out.write("""
                     *filter
                     :KUBE-FORWARD - [0:0]
@@ -40,6 +43,10 @@ enum RuleSet {
                     out.write(":KUBE-SEP-" + service + "-" + i + " - [0:0]\n");
                 }
             }
+            for (Door door : doors) {
+                out.write(":KUBE-EXT-" + door.name() + " - [0:0]\n:KUBE-SVL-" + door.name() + " - [0:0]\n:KUBE-SEP-"
+                        + door.name() + " - [0:0]\n");
+            }
             out.write("""
                     -A PREROUTING -j KUBE-SERVICES
                     -A OUTPUT -j KUBE-SERVICES
@@ -52,7 +59,27 @@ enum RuleSet {
             for (int service = 0; service < cluster.services(); service++) {
                 writeService(cluster, service, out);
             }
+            for (Door door : doors) {
+                writeDoor(door, out);
+            }
             out.write("-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\nCOMMIT\n");
+        }
+
+        private static void writeDoor(Door door, BufferedWriter out) throws IOException {
+            String protocol = " -p " + door.protocol() + " -m " + door.protocol();
+            out.write(
+                    "-A KUBE-NODEPORTS" + protocol + " --dport " + door.port() + " -j KUBE-EXT-" + door.name() + "\n");
+            if (!door.isLocal()) {
+                out.write("-A KUBE-EXT-" + door.name() + " -j KUBE-MARK-MASQ\n");
+            } else {
+                out.write("-A KUBE-EXT-" + door.name() + " -s " + CLUSTER_CIDR + " -j KUBE-SVL-" + door.name() + "\n");
+                out.write("-A KUBE-EXT-" + door.name() + " -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n");
+            }
+            out.write("-A KUBE-EXT-" + door.name() + " -j KUBE-SVL-" + door.name() + "\n");
+            out.write("-A KUBE-SVL-" + door.name() + " -j KUBE-SEP-" + door.name() + "\n");
+            out.write("-A KUBE-SEP-" + door.name() + " -s " + door.backend() + "/32 -j KUBE-MARK-MASQ\n");
+            out.write("-A KUBE-SEP-" + door.name() + protocol + " -j DNAT --to-destination " + door.backend() + ":"
+                    + Cluster.BACKEND_PORT + "\n");
         }
 
         private static void writeService(Cluster cluster, int service, BufferedWriter out) throws IOException {
@@ -81,21 +108,26 @@ enum RuleSet {
     /** A map from address, protocol and port to a chain for each service. */
     NFTABLES {
         @Override
-        void write(Cluster cluster, BufferedWriter out) throws IOException {
+        void write(Cluster cluster, List<Door> doors, BufferedWriter out) throws IOException {
             out.write("table ip kube-proxy {\n");
             for (int service = 0; service < cluster.services(); service++) {
                 writeService(cluster, service, out);
+            }
+            for (Door door : doors) {
+                writeDoor(door, out);
             }
             out.write("""
                     chain mark-for-masquerade { mark set mark or 0x4000; }
                     map no-endpoint-services { type ipv4_addr . inet_proto . inet_service : verdict; }
                     map firewall-ips { type ipv4_addr . inet_proto . inet_service : verdict; }
-                    map service-nodeports { type inet_proto . inet_service : verdict; }
-                    set nodeport-ips { type ipv4_addr; }
+                    map service-nodeports { type inet_proto . inet_service : verdict;%s }
+                    set nodeport-ips { type ipv4_addr;%s }
                     map service-ips {
                     type ipv4_addr . inet_proto . inet_service : verdict
                     elements = {
-                    """);
+                    """.formatted(
+                    elements(doors, door -> door.protocol() + " . " + door.port() + " : goto external-" + door.name()),
+                    elements(doors, Door::node)));
             for (int service = 0; service < cluster.services(); service++) {
                 out.write(Cluster.vip(service) + " . tcp . " + Cluster.SERVICE_PORT + " : goto service-" + service
                         + (service == cluster.services() - 1 ? "" : ",") + "\n");
@@ -123,6 +155,28 @@ enum RuleSet {
                     """);
         }
 
+        private static String elements(List<Door> doors, Function<Door, String> element) {
+            return doors.isEmpty()
+                    ? ""
+                    : " elements = { "
+                            + doors.stream().map(element).distinct().collect(Collectors.joining(", "))
+                            + " };";
+        }
+
+        private static void writeDoor(Door door, BufferedWriter out) throws IOException {
+            out.write("chain endpoint-" + door.name() + " {\nip saddr " + door.backend()
+                    + " jump mark-for-masquerade\nmeta l4proto " + door.protocol() + " dnat to " + door.backend() + ":"
+                    + Cluster.BACKEND_PORT + "\n}\n");
+            out.write("chain local-" + door.name() + " {\nnumgen random mod 1 vmap { 0 : goto endpoint-" + door.name()
+                    + " }\n}\n");
+            out.write("chain external-" + door.name() + " {\n"
+                    + (door.isLocal()
+                            ? "ip saddr " + CLUSTER_CIDR + " goto local-" + door.name()
+                                    + "\nfib saddr type local jump mark-for-masquerade\n"
+                            : "jump mark-for-masquerade\n")
+                    + "goto local-" + door.name() + "\n}\n");
+        }
+
         private static void writeService(Cluster cluster, int service, BufferedWriter out) throws IOException {
             int endpoints = cluster.endpointsOf(service);
             StringBuilder choices = new StringBuilder();
@@ -148,7 +202,18 @@ enum RuleSet {
 
     private static final String CLUSTER_CIDR = "10.128.0.0/9";
 
-    abstract void write(Cluster cluster, BufferedWriter out) throws IOException;
+    abstract void write(Cluster cluster, List<Door> doors, BufferedWriter out) throws IOException;
+
+    /**
+     * A node port.
+     *
+     * @param name for chains
+     * @param protocol tcp or udp
+     * @param node the node's address that takes it
+     * @param backend its only backend's address
+     * @param isLocal whether its traffic policy is Local
+     */
+    record Door(String name, String protocol, String node, int port, String backend, boolean isLocal) {}
 
     /** The command that takes the rules from standard input. */
     abstract String loader();
@@ -164,9 +229,9 @@ enum RuleSet {
      * @return how long it took, in seconds
      * @throws java.io.UncheckedIOException if it failed or took too long
      */
-    double load(Cluster cluster, Namespace namespace, Path file, int seconds) throws IOException {
+    double load(Cluster cluster, List<Door> doors, Namespace namespace, Path file, int seconds) throws IOException {
         try (BufferedWriter out = Files.newBufferedWriter(file)) {
-            write(cluster, out);
+            write(cluster, doors, out);
         }
         long start = System.nanoTime();
         // A lock of its own, or it would wait for whoever uses iptables on the machine.
