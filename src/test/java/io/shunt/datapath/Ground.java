@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 
 /** Place for installations on the real kernel, and the control thread that writes them. */
 final class Ground implements AutoCloseable {
-    static final MapSizes SIZES = new MapSizes(64, 256, 1024);
+    static final MapSizes SIZES = new MapSizes(256, 1024, 1024);
     /** Masquerading by 28,976 ports, and nobody is told from pods. */
     static final PacketSettings PACKETS = new PacketSettings(1024, 28_976, false, false, List.of(), true);
 
