@@ -62,7 +62,7 @@ __noinline bool make_reset(struct __sk_buff *skb, const struct packet *packet)
 	if (bpf_skb_load_bytes(skb, at + TCP_SEQUENCE, old, sizeof(old)))
 		return false;
 	options = (bpf_ntohl(old[2]) >> 28) * 4;
-	if (options < 20 || options > packet->length)
+	if (options < 20 || options > packet->length - (at - packet->ip))
 		return false;
 	new[0] = 0;
 	new[1] = bpf_htonl(bpf_ntohl(old[0]) + 1 + (packet->length - (at - packet->ip) - options));
