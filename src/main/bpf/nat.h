@@ -26,6 +26,7 @@ enum reserved {
 __noinline int reserve(const struct flow *forward)
 {
 	struct flow reply, *known;
+	struct tuple other;
 	long error;
 
 	if (!forward)
@@ -38,14 +39,15 @@ __noinline int reserve(const struct flow *forward)
 			return NO_ROOM;
 		if (!is_over(known))
 			return TAKEN;
+		/* Or whoever had it could take it back. */
+		turn_round(&known->to, &other);
+		bpf_map_delete_elem(&flows_new, &other);
 		bpf_map_update_elem(&flows_new, &reply.from, &reply, BPF_ANY);
 	}
 	known = bpf_map_lookup_elem(&flows, &reply.from);
 	if (!known)
 		return RESERVED;
 	if (is_over(known)) {
-		struct tuple other;
-
 		turn_round(&known->to, &other);
 		bpf_map_delete_elem(&flows, &other);
 		bpf_map_delete_elem(&flows, &reply.from);
