@@ -186,7 +186,20 @@ static __always_inline bool write_progress(const struct tuple *key, const struct
 	return true;
 }
 
-/* Writes how far the conversation has come into both entries, and makes the other one anew if it got lost. */
+/* The other entry may have been forgotten alone, and another conversation have its place since. */
+static __always_inline bool is_anothers(const struct flow *other)
+{
+	struct flow *known = bpf_map_lookup_elem(&flows, &other->from);
+
+	if (!known)
+		known = bpf_map_lookup_elem(&flows_new, &other->from);
+	return known && !same_tuple(&known->to, &other->to);
+}
+
+/*
+ * Writes how far the conversation has come into both entries, and makes the other one anew if it got lost. False: there
+ * is no place for it.
+ */
 __noinline bool save(struct flow *flow)
 {
 	bool becomes_confirmed;
@@ -197,6 +210,11 @@ __noinline bool save(struct flow *flow)
 	becomes_confirmed = !flow->is_confirmed && flow->state >= FLOW_CONFIRMED && flow->state < FLOW_CLOSED;
 	flow->is_confirmed |= becomes_confirmed;
 	turn_flow_round(flow, &other);
+	if (is_anothers(&other)) {
+		bpf_map_delete_elem(&flows, &flow->from);
+		bpf_map_delete_elem(&flows_new, &flow->from);
+		return false;
+	}
 	if (!flow->is_confirmed) {
 		bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
 		bpf_map_update_elem(&flows_new, &other.from, &other, BPF_ANY);
