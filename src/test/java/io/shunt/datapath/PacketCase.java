@@ -85,6 +85,9 @@ final class PacketCase {
     /** The table changes. */
     record Put(VirtualService service) implements Event {}
 
+    /** The kernel forgets one direction of a conversation that is not confirmed yet, to make room. */
+    record Forgotten(Tuple from) implements Event {}
+
     private final String description;
     private final List<Event> before = new ArrayList<>();
     private final List<Drop> drops = new ArrayList<>();
@@ -125,6 +128,11 @@ final class PacketCase {
 
     PacketCase after(Hook from, Packet packet) {
         before.add(new Sent(from, packet));
+        return this;
+    }
+
+    PacketCase forgotten(Tuple from) {
+        before.add(new Forgotten(from));
         return this;
     }
 

@@ -52,6 +52,18 @@ final class PacketLab implements AutoCloseable {
     private static final Map<Hook, String> DEVICES =
             Map.of(Hook.OUTSIDE, "eth0", Hook.POD, "cni0", Hook.HOST, "eth0", Hook.FORWARDED, "eth0");
 
+    private static final State[] STATES = State.values();
+    private static final long FROM = Layouts.offset(Layouts.FLOW, "from");
+    private static final long TO = Layouts.offset(Layouts.FLOW, "to");
+    private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
+    private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
+    private static final long IS_CONFIRMED = Layouts.offset(Layouts.FLOW, "is_confirmed");
+    private static final long SOURCE = Layouts.offset(Layouts.TUPLE, "source");
+    private static final long DESTINATION = Layouts.offset(Layouts.TUPLE, "destination");
+    private static final long SOURCE_PORT = Layouts.offset(Layouts.TUPLE, "source_port");
+    private static final long DESTINATION_PORT = Layouts.offset(Layouts.TUPLE, "destination_port");
+    private static final long PROTOCOL = Layouts.offset(Layouts.TUPLE, "protocol");
+
     private final Closing closing = new Closing();
     private final Namespace node;
     private final Namespace nowhere;
@@ -152,6 +164,8 @@ final class PacketLab implements AutoCloseable {
         private final Arena arena = Arena.ofShared();
         private final MemorySegment tuple = arena.allocate(Layouts.TUPLE);
         private final MemorySegment flow = arena.allocate(Layouts.FLOW);
+        private final BpfMap flows;
+        private final BpfMap newFlows;
         private final Map<String, Integer> services = new LinkedHashMap<>();
 
         Installed(PacketSettings settings) {
@@ -168,6 +182,8 @@ final class PacketLab implements AutoCloseable {
                 run = parts.add(new PacketRun());
                 PROGRAMS.forEach((hook, name) ->
                         programs.put(hook, installation.packets().program(name)));
+                flows = map("flows");
+                newFlows = map("flows_new");
                 ground.onControl(() -> {
                     installation
                             .datapath()
@@ -248,16 +264,12 @@ final class PacketLab implements AutoCloseable {
             List.of("flows", "flows_new", "fragments", "affinity", "drops").forEach(name -> clear(map(name)));
         }
 
+        /** Null if nothing is known of such packets. */
         @Nullable
         Flow flow(Tuple from) {
-            Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "source"), from.source());
-            Layouts.putAddress(tuple, Layouts.offset(Layouts.TUPLE, "destination"), from.destination());
-            Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "source_port"), from.sourcePort());
-            Layouts.putPort(tuple, Layouts.offset(Layouts.TUPLE, "destination_port"), from.destinationPort());
-            tuple.set(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"), (byte)
-                    from.protocol().number());
-            boolean found = map("flows").lookup(tuple, flow);
-            if (!found && !map("flows_new").lookup(tuple, flow)) {
+            writeKey(from);
+            boolean found = flows.lookup(tuple, flow);
+            if (!found && !newFlows.lookup(tuple, flow)) {
                 return null;
             }
             Flow known = decode(flow);
@@ -265,6 +277,22 @@ final class PacketLab implements AutoCloseable {
                 throw new IllegalStateException(known + " stands in the wrong map");
             }
             return known;
+        }
+
+        /** As the kernel does under pressure. */
+        void forget(Tuple from) {
+            writeKey(from);
+            if (!newFlows.delete(tuple)) {
+                throw new IllegalStateException("nothing to forget of " + from);
+            }
+        }
+
+        private void writeKey(Tuple from) {
+            Layouts.putAddress(tuple, SOURCE, from.source());
+            Layouts.putAddress(tuple, DESTINATION, from.destination());
+            Layouts.putPort(tuple, SOURCE_PORT, from.sourcePort());
+            Layouts.putPort(tuple, DESTINATION_PORT, from.destinationPort());
+            tuple.set(JAVA_BYTE, PROTOCOL, (byte) from.protocol().number());
         }
 
         List<Drop> drops() {
@@ -300,21 +328,20 @@ final class PacketLab implements AutoCloseable {
 
     private static Flow decode(MemorySegment flow) {
         return new Flow(
-                tuple(flow, Layouts.offset(Layouts.FLOW, "from")),
-                tuple(flow, Layouts.offset(Layouts.FLOW, "to")),
-                State.values()[flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"))],
-                flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_reply")) != 0,
-                flow.get(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_confirmed")) != 0);
+                tuple(flow, FROM),
+                tuple(flow, TO),
+                STATES[flow.get(JAVA_BYTE, STATE)],
+                flow.get(JAVA_BYTE, IS_REPLY) != 0,
+                flow.get(JAVA_BYTE, IS_CONFIRMED) != 0);
     }
 
     private static Tuple tuple(MemorySegment flow, long at) {
-        Optional<Protocol> protocol = Protocol.ofNumber(
-                Byte.toUnsignedInt(flow.get(JAVA_BYTE, at + Layouts.offset(Layouts.TUPLE, "protocol"))));
+        Optional<Protocol> protocol = Protocol.ofNumber(Byte.toUnsignedInt(flow.get(JAVA_BYTE, at + PROTOCOL)));
         return new Tuple(
-                Layouts.address(flow, at + Layouts.offset(Layouts.TUPLE, "source")),
-                Layouts.port(flow, at + Layouts.offset(Layouts.TUPLE, "source_port")),
-                Layouts.address(flow, at + Layouts.offset(Layouts.TUPLE, "destination")),
-                Layouts.port(flow, at + Layouts.offset(Layouts.TUPLE, "destination_port")),
+                Layouts.address(flow, at + SOURCE),
+                Layouts.port(flow, at + SOURCE_PORT),
+                Layouts.address(flow, at + DESTINATION),
+                Layouts.port(flow, at + DESTINATION_PORT),
                 protocol.orElseThrow());
     }
 

@@ -659,7 +659,41 @@ final class PacketTable {
                     .in(Hook.OUTSIDE, first(other))
                     .becomes(Verdict.FORWARD, first(other).forwarded(masqueraded))
                     .knows(other, masqueraded, State.OPENING);
+            add(talk, "who was broken off has no part in the conversation that has his port now")
+                    .given(service)
+                    .after(Hook.OUTSIDE, first(asks))
+                    .after(Hook.POD, more(masqueraded.turnedRound()).flags(Packet.TCP_RST | Packet.TCP_ACK))
+                    .after(Hook.OUTSIDE, first(other))
+                    .in(Hook.OUTSIDE, more(asks))
+                    .passes()
+                    .knows(other, masqueraded, State.OPENING)
+                    .knowsNothingOf(asks);
         }
+        add(talk, "whose port has become another's, as half of his conversation was forgotten, has no part in that one")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .after(Hook.POD, more(masqueraded.turnedRound()))
+                .forgotten(masqueraded.turnedRound())
+                .after(Hook.OUTSIDE, first(other))
+                .in(Hook.OUTSIDE, more(asks))
+                .dropped(Reason.FLOWS_FULL, Direction.TO_BACKEND)
+                .knows(other, masqueraded, State.OPENING)
+                .knowsNothingOf(asks);
+        add(talk, "the client's half of a conversation is made anew from the backend's")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .forgotten(asks)
+                .in(Hook.POD, more(masqueraded.turnedRound()))
+                .becomes(Verdict.FORWARD, more(masqueraded.turnedRound()).forwarded(asks.turnedRound()))
+                .knows(asks, masqueraded, State.ANSWERED);
+        add(talk, "the backend's half of a conversation is made anew from the client's")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .after(Hook.POD, more(masqueraded.turnedRound()))
+                .forgotten(masqueraded.turnedRound())
+                .in(Hook.OUTSIDE, more(asks))
+                .becomes(Verdict.FORWARD, more(asks).forwarded(masqueraded))
+                .knows(asks, masqueraded, State.CONFIRMED);
     }
 
     private void conversations(Talk talk) {
@@ -851,6 +885,11 @@ final class PacketTable {
         int[] padding = new int[20];
         Arrays.fill(padding, 1);
         Draft reset = first(asks.turnedRound()).reset(0x01020305).tcpOptions(padding);
+        Packet lying = first(asks).payload(8).packet();
+        add(talk, "a SYN whose header is longer than the packet gets no reset")
+                .given(talk.nodePort(ANYWHERE))
+                .in(Hook.OUTSIDE, lying.with((net.v4() ? 20 : 40) + 12, 0xf0))
+                .dropped(Reason.REFUSED, Direction.TO_BACKEND);
         add(talk, "a SYN with options is refused by a reset of its length")
                 .given(talk.nodePort(ANYWHERE))
                 .in(Hook.OUTSIDE, withOptions)

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Event;
+import io.shunt.datapath.PacketCase.Forgotten;
 import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketCase.Known;
 import io.shunt.datapath.PacketCase.Put;
@@ -108,6 +109,7 @@ class PacketTableTest {
         for (Event event : each.before()) {
             switch (event) {
                 case Put put -> node.put(put.service());
+                case Forgotten forgotten -> node.forget(forgotten.from());
                 case Sent sent -> node.run(sent.hook(), framed(sent.packet(), false), false);
             }
         }
