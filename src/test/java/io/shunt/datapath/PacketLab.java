@@ -172,13 +172,18 @@ final class PacketLab implements AutoCloseable {
             try {
                 parts.add(arena::close);
                 ground = parts.add(new Ground());
-                installation = parts.add(Installation.open(
+                installation = Installation.open(
                         ground.pins().path(),
                         ground.cgroup().path(),
                         SIZES,
                         new Settings(0, false),
                         settings,
-                        ground.control()));
+                        ground.control());
+                // There it frees what was given up, up to the end.
+                parts.add(() -> ground.onControl(() -> {
+                    installation.close();
+                    return null;
+                }));
                 run = parts.add(new PacketRun());
                 PROGRAMS.forEach((hook, name) ->
                         programs.put(hook, installation.packets().program(name)));
@@ -226,14 +231,19 @@ final class PacketLab implements AutoCloseable {
         }
 
         /** The device at which packets from there are looked at. */
-        int device(Hook hook) {
+        private int device(Hook hook) {
             return index(DEVICES.get(hook));
+        }
+
+        /** Packets come from there from now on. */
+        void at(Hook hook) {
+            run.at(device(hook), hook == Hook.FORWARDED ? index("cni0") : 0);
         }
 
         /** Runs the program on a packet as it stands. */
         Run run(Hook hook, Packet packet, boolean summed) {
             return call(() -> {
-                run.at(device(hook), hook == Hook.FORWARDED ? index("cni0") : 0);
+                at(hook);
                 run.summed(summed);
                 MemorySegment.copy(packet.bytes(), 0, run.in(), JAVA_BYTE, 0, packet.bytes().length);
                 int retval = run.run(programs.get(hook), packet.bytes().length);

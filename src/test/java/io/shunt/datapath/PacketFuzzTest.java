@@ -1,0 +1,160 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.shunt.datapath.PacketCase.Direction;
+import io.shunt.datapath.PacketCase.Hook;
+import io.shunt.datapath.PacketCase.Reason;
+import io.shunt.datapath.PacketLab.Installed;
+import io.shunt.datapath.PacketModel.Fate;
+import io.shunt.libbpf.PacketRun;
+import io.shunt.net.Prefix;
+import io.shunt.table.VirtualService;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.random.RandomGenerator;
+import java.util.random.RandomGeneratorFactory;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * The packet programs against {@link PacketModel}: random packets, most of them of conversations, some of them broken, while
+ * the table changes. As a rule for some seconds; {@code -Dshunt.fuzz.packets=10000000} makes it run so many, however long
+ * that takes, and {@code -Dshunt.fuzz.seed=7} others. What the programs choose at random is not in the seed.
+ */
+@Tag("kernel")
+class PacketFuzzTest {
+    private static final long PACKETS = Long.getLong("shunt.fuzz.packets", 0);
+    private static final long SEED = Long.getLong("shunt.fuzz.seed", 1);
+    private static final long NANOS = TimeUnit.MILLISECONDS.toNanos(3_500);
+
+    /** Fewer than the programs remember before they have to forget. */
+    private static final int MOST_ENTRIES = 8_000;
+
+    private static final int CHANGE = 2_000;
+
+    enum Rules {
+        PLAIN(new PacketSettings(61_000, 64, false, false, List.of(), true)),
+        MASQUERADE_ALL(new PacketSettings(20_000, 4_000, true, false, List.of(), true)),
+        TOLD_BY_ADDRESS(new PacketSettings(
+                2_000,
+                500,
+                false,
+                true,
+                List.of(
+                        Prefix.parse("10.1.0.0/24").orElseThrow(),
+                        Prefix.parse("fd00:1::/64").orElseThrow()),
+                true)),
+        TOLD_BY_DEVICE(new PacketSettings(61_000, 64, false, true, List.of(), false));
+
+        private final PacketSettings settings;
+
+        Rules(PacketSettings settings) {
+            this.settings = settings;
+        }
+    }
+
+    private final long[] fates = new long[Fate.values().length];
+    private long packets;
+
+    @ParameterizedTest
+    @EnumSource
+    void programs_doAsTheModelSays(Rules rules) {
+        long seed = SEED * Rules.values().length + rules.ordinal();
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+        long wanted = PACKETS / Rules.values().length;
+        long start = System.nanoTime();
+        try (PacketLab lab = new PacketLab()) {
+            Installed node = lab.installed(rules.settings);
+            RandomPackets source = new RandomPackets(random, rules.settings);
+            while (PACKETS > 0 ? packets < wanted : System.nanoTime() - start < NANOS) {
+                long end = PACKETS > 0 ? wanted : Long.MAX_VALUE;
+                lab.call(() -> {
+                    epoch(node, source, rules, seed, end, start);
+                    return null;
+                });
+            }
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        Map<Fate, Long> met = new EnumMap<>(Fate.class);
+        for (Fate fate : Fate.values()) {
+            met.put(fate, fates[fate.ordinal()]);
+        }
+        System.out.printf(
+                "PacketFuzzTest %s, seed %d: %,d packets in %.1f s, 0 differences: %s%n",
+                rules, seed, packets, seconds, met);
+        // Or it would show nothing.
+        assertThat(met).allSatisfy((fate, times) -> assertThat(times).isPositive());
+    }
+
+    /** From an empty node until it knows many conversations. */
+    private void epoch(Installed node, RandomPackets source, Rules rules, long seed, long end, long start) {
+        node.reset();
+        PacketModel model = new PacketModel(rules.settings, fates, node::flow);
+        for (VirtualService service : source.services()) {
+            model.put(service, node.put(service));
+        }
+        PacketRun run = node.run();
+        run.summed(false);
+        byte[] out = new byte[PacketRun.ROOM];
+        for (int i = 1; model.size() < MOST_ENTRIES && packets < end; i++) {
+            if (i % CHANGE == 0) {
+                VirtualService changed = source.changed();
+                model.put(changed, node.put(changed));
+                if (PACKETS == 0 && System.nanoTime() - start > NANOS) {
+                    break;
+                }
+            }
+            byte[] in = source.next(model.talks());
+            Hook hook = source.hook();
+            if (!PacketModel.isKnownGround(in, in.length)) {
+                continue;
+            }
+            node.at(hook);
+            MemorySegment.copy(in, 0, run.in(), JAVA_BYTE, 0, in.length);
+            int retval = run.run(node.program(hook), in.length);
+            int size = run.size();
+            MemorySegment.copy(run.out(), JAVA_BYTE, 0, out, 0, size);
+            packets++;
+            String difference = model.judge(hook, in, in.length, retval, out, size);
+            if (difference != null) {
+                throw new AssertionError(String.format(
+                        "%s, seed %d, packet %d from %s%n%s%nreturned %d and became%n%s%nbut %s",
+                        rules,
+                        seed,
+                        packets,
+                        hook,
+                        new Packet(in),
+                        retval,
+                        new Packet(Arrays.copyOf(out, size)),
+                        difference));
+            }
+        }
+        assertCounted(node, model, seed);
+    }
+
+    private void assertCounted(Installed node, PacketModel model, long seed) {
+        Map<PacketModel.Count, Long> drops = new HashMap<>();
+        node.map("drops")
+                .forEach((key, value) -> drops.put(
+                        new PacketModel.Count(
+                                key.get(JAVA_INT, 0),
+                                Reason.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "reason"))],
+                                Direction.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "direction"))]),
+                        Installation.sumWords(value)));
+        assertThat(drops).as("drops, seed %d, packet %d", seed, packets).isEqualTo(model.drops());
+        Map<Integer, Installation.Counters> counters = node.installation().counters();
+        model.offers()
+                .forEach((name, offer) -> assertThat(counters.get(offer.id))
+                        .as("%s, seed %d, packet %d", name, seed, packets)
+                        .isEqualTo(new Installation.Counters(offer.connections, offer.refused)));
+    }
+}
