@@ -73,12 +73,18 @@ static __always_inline bool holds(const volatile struct range *range, const stru
 	return true;
 }
 
+/* With ranges of one family only, nobody of the other is told from anybody. */
+static __always_inline bool detects_local(const struct packet *packet)
+{
+	return packet_settings.detects_local & (packet->is_v4 ? DETECTS_V4 : DETECTS_V6);
+}
+
 /* Inside is who is on this node, by what the operator says tells its pods. */
 static __always_inline bool is_inside(const struct packet *packet, enum origin_of_packet from)
 {
 	if (from == FROM_HOST)
 		return true;
-	if (packet_settings.detects_local && packet_settings.local_by_range)
+	if (detects_local(packet) && packet_settings.local_by_range)
 		return holds(&packet_settings.local[0], &packet->tuple.source) ||
 		       holds(&packet_settings.local[1], &packet->tuple.source);
 	return from == FROM_POD;
@@ -121,13 +127,14 @@ static __always_inline struct service find_asked(const struct tuple *tuple)
 }
 
 /* Does kube-proxy hide the client from the backend? (pkg/proxy/iptables/proxier.go, writeServiceToEndpointRules) */
-static __always_inline bool masquerades(const struct service *service, bool inside, enum origin_of_packet from)
+static __always_inline bool masquerades(const struct packet *packet, const struct service *service, bool inside,
+					enum origin_of_packet from)
 {
 	if (from == FROM_HOST)
 		return false;
 	if (service->access & ACCESS_EXTERNAL)
 		return !(service->access & ACCESS_OUTSIDE_LOCAL);
-	return packet_settings.masquerade_all || (packet_settings.detects_local && !inside);
+	return packet_settings.masquerade_all || (detects_local(packet) && !inside);
 }
 
 static __always_inline bool choose(const struct packet *packet, const struct service *service, enum reach reach,
@@ -297,7 +304,7 @@ __noinline int begin(struct __sk_buff *skb, const struct packet *packet, __u32 f
 	flow->generation = origin.generation;
 	flow->seen = now_seconds();
 	flow->host_device = from == FROM_HOST ? skb->ifindex : 0;
-	return masquerades(&service, inside, from) || same_address(&packet->tuple.source, &origin.backend)
+	return masquerades(packet, &service, inside, from) || same_address(&packet->tuple.source, &origin.backend)
 		       ? MASQUERADE
 		       : FOLLOW;
 }

@@ -235,12 +235,18 @@ struct range {
 	struct address mask;
 };
 
+/* Of which families? */
+enum detects {
+	DETECTS_V4 = 1,
+	DETECTS_V6 = 2,
+};
+
 /* What the daemon says to the packet programs as it loads them. */
 struct packet_settings {
 	__u32 first_port;      /* of those that masqueraded packets come from, in host byte order */
 	__u32 ports;           /* how many there are, not 0 */
 	__u8 masquerade_all;   /* also what goes to a cluster IP from inside */
-	__u8 detects_local;    /* clients are told apart; if not, nobody who asks a cluster IP is from outside */
+	__u8 detects_local;    /* enum detects: clients are told apart; if not, nobody who asks a cluster IP is from outside */
 	__u8 local_by_range;   /* by their address; else by the device that they come in by */
 	__u8 fib_tells_source; /* the kernel has BPF_FIB_LOOKUP_SRC */
 	struct range local[2]; /* who is inside, then: one for each family */

@@ -10,6 +10,11 @@ record KernelVersion(int major, int minor) {
 
     private static final Pattern RELEASE = Pattern.compile("(\\d+)\\.(\\d+).*");
 
+    /** That of the kernel this runs on. */
+    static KernelVersion running() {
+        return parse(System.getProperty("os.version"));
+    }
+
     /** The version in a release such as {@code 6.12.3-amd64}; 0.0 if there is none in it. */
     static KernelVersion parse(String release) {
         Matcher matcher = RELEASE.matcher(release);

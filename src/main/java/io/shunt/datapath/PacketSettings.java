@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.shunt.libbpf.BpfObject;
 import io.shunt.net.Address;
+import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
@@ -18,7 +19,8 @@ import java.util.List;
  * @param masqueradeAll whether the node also speaks in the name of clients inside that ask for a cluster IP
  * @param detectsLocal whether clients from outside that ask for a cluster IP are told from those inside, and the node
  *     speaks in their name
- * @param localRanges who is inside, at most one range a family; if there is none, the device says it
+ * @param localRanges who is inside, at most one range a family, and in a family without one nobody is told from
+ *     anybody; if there is none at all, the device says it
  * @param fibTellsSource whether the kernel's forwarding table can be asked which address speaks (Linux 6.7)
  */
 public record PacketSettings(
@@ -28,11 +30,19 @@ public record PacketSettings(
         boolean detectsLocal,
         List<Prefix> localRanges,
         boolean fibTellsSource) {
+    private static final byte DETECTS_V4 = 1;
+    private static final byte DETECTS_V6 = 2;
+
     public PacketSettings {
         if (firstPort < 1 || ports < 1 || firstPort + ports > 65536) {
             throw new IllegalArgumentException("no ports: " + ports + " from " + firstPort + " on");
         }
         localRanges = List.copyOf(localRanges);
+    }
+
+    /** Whether this kernel has BPF_FIB_LOOKUP_SRC; an older one that a distribution has given it counts as without. */
+    public static boolean kernelTellsSource() {
+        return !KernelVersion.running().isBelow(new KernelVersion(6, 7));
     }
 
     /** Writes them into an object that is not loaded yet. */
@@ -41,7 +51,7 @@ public record PacketSettings(
         settings.set(JAVA_INT, offset("first_port"), firstPort);
         settings.set(JAVA_INT, offset("ports"), ports);
         settings.set(JAVA_BYTE, offset("masquerade_all"), bit(masqueradeAll));
-        settings.set(JAVA_BYTE, offset("detects_local"), bit(detectsLocal));
+        settings.set(JAVA_BYTE, offset("detects_local"), detects());
         settings.set(JAVA_BYTE, offset("local_by_range"), bit(!localRanges.isEmpty()));
         settings.set(JAVA_BYTE, offset("fib_tells_source"), bit(fibTellsSource));
         for (int i = 0; i < 2; i++) {
@@ -54,6 +64,18 @@ public record PacketSettings(
             Address mask = new Prefix(new Address(-1, -1), range.bits()).address();
             Layouts.putAddress(settings, at + Layouts.offset(Layouts.RANGE, "mask"), mask);
         }
+    }
+
+    /** enum detects of types.h. */
+    private byte detects() {
+        if (!detectsLocal) {
+            return 0;
+        }
+        return localRanges.isEmpty()
+                ? DETECTS_V4 | DETECTS_V6
+                : (byte) localRanges.stream()
+                        .mapToInt(range -> range.family() == IpFamily.IPV4 ? DETECTS_V4 : DETECTS_V6)
+                        .reduce(0, (families, family) -> families | family);
     }
 
     private static byte bit(boolean set) {

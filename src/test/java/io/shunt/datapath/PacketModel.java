@@ -146,8 +146,7 @@ final class PacketModel {
             prefix("fd00:1::/64"),
             prefix("fd00:3::/64"),
             prefix("fd07::/64"));
-    private static final Set<Address> OWN = Set.of(
-            NETWORK.v4, NETWORK.v6, PODS.v4, PODS.v6, TUNNEL.v4, TUNNEL.v6);
+    private static final Set<Address> OWN = Set.of(NETWORK.v4, NETWORK.v6, PODS.v4, PODS.v6, TUNNEL.v4, TUNNEL.v6);
     private static final Set<Address> NODE = Set.of(NETWORK.v4, NETWORK.v6);
     private static final Prefix LINK_LOCAL = prefix("fe80::/10");
     private static final Prefix MULTICAST4 = prefix("224.0.0.0/4");
@@ -378,13 +377,12 @@ final class PacketModel {
             if (protocol == (v4 ? 1 : 58)) {
                 return !fragment && readIcmp();
             }
-            int header =
-                    switch (protocol) {
-                        case TCP -> 20;
-                        case UDP -> 8;
-                        case SCTP -> 16;
-                        default -> 0;
-                    };
+            int header = switch (protocol) {
+                case TCP -> 20;
+                case UDP -> 8;
+                case SCTP -> 16;
+                default -> 0;
+            };
             if (header == 0 || later) {
                 return header != 0;
             }
@@ -491,7 +489,8 @@ final class PacketModel {
      * @param out the packet afterwards
      * @return null if so; else what should have been
      */
-    @Nullable String judge(Hook hook, byte[] in, int inSize, int retval, byte[] out, int outSize) {
+    @Nullable
+    String judge(Hook hook, byte[] in, int inSize, int retval, byte[] out, int outSize) {
         Outcome outcome = new Outcome(in, inSize, retval, out, outSize);
         if (hook == Hook.FORWARDED || hook == Hook.OUTSIDE && !Arrays.equals(in, 0, 6, PacketLab.DEVICE, 0, 6)) {
             return outcome.passes("is not looked at");
@@ -520,9 +519,8 @@ final class PacketModel {
             if (packet.quotedIp != 0) {
                 return goOn(outcome, hook, talk, isReply);
             }
-            boolean outlived = !isReply
-                    && packet.begins()
-                    && (packet.protocol != UDP && talk.isOver() || !talk.target.serves());
+            boolean outlived =
+                    !isReply && packet.begins() && (packet.protocol != UDP && talk.isOver() || !talk.target.serves());
             if (!outlived) {
                 advance(talk, isReply);
                 return goOn(outcome, hook, talk, isReply);
@@ -582,17 +580,23 @@ final class PacketModel {
             return null;
         }
         if (asked == null && NODE.contains(packet.destination)) {
-            return frontends.get(
-                    Frontend.ofNode(packet.destination.family(), packet.destinationPort, protocol));
+            return frontends.get(Frontend.ofNode(packet.destination.family(), packet.destinationPort, protocol));
         }
         return asked;
+    }
+
+    /** Not in a family without a range, if there is one at all. */
+    private boolean detectsLocal() {
+        return settings.detectsLocal()
+                && (settings.localRanges().isEmpty()
+                        || settings.localRanges().stream().anyMatch(range -> range.family() == packet.source.family()));
     }
 
     private boolean isInside(Hook hook) {
         if (hook == Hook.HOST) {
             return true;
         }
-        if (settings.detectsLocal() && !settings.localRanges().isEmpty()) {
+        if (detectsLocal() && !settings.localRanges().isEmpty()) {
             return settings.localRanges().stream().anyMatch(range -> range.contains(packet.source));
         }
         return hook == Hook.POD;
@@ -683,7 +687,7 @@ final class PacketModel {
     private Address source(Hook hook, Asked asked, boolean inside, Target target) {
         boolean masquerades = asked.access.external()
                 ? asked.access.outside() != Reach.LOCAL
-                : settings.masqueradeAll() || settings.detectsLocal() && !inside;
+                : settings.masqueradeAll() || detectsLocal() && !inside;
         if (!(masquerades && hook != Hook.HOST) && !packet.source.equals(target.address)) {
             return packet.source;
         }
@@ -776,14 +780,14 @@ final class PacketModel {
             this.outSize = outSize;
         }
 
-        @Nullable String passes(String why) {
+        @Nullable
+        String passes(String why) {
             fates[Fate.PASSED.ordinal()]++;
-            return retval == UNSPEC && Arrays.equals(in, 0, inSize, out, 0, outSize)
-                    ? null
-                    : "should pass: it " + why;
+            return retval == UNSPEC && Arrays.equals(in, 0, inSize, out, 0, outSize) ? null : "should pass: it " + why;
         }
 
-        @Nullable String drops(String why) {
+        @Nullable
+        String drops(String why) {
             fates[Fate.DROPPED.ordinal()]++;
             return retval == SHOT ? null : "should be dropped: it " + why;
         }
@@ -861,7 +865,8 @@ final class PacketModel {
             return !packet.v4 || ip + header > inSize || follows(expected, ip + 10, ip, ip + header, false);
         }
 
-        @Nullable String pong() {
+        @Nullable
+        String pong() {
             fates[Fate.PONG.ordinal()]++;
             byte[] expected = copy();
             swapSides(expected);
@@ -875,7 +880,8 @@ final class PacketModel {
             return is(REDIRECT, expected, "should be answered");
         }
 
-        @Nullable String refused(String why) {
+        @Nullable
+        String refused(String why) {
             if (packet.protocol != TCP) {
                 return told(why, packet.v4 ? 0x0303 : 0x0104, 0);
             }
@@ -906,21 +912,22 @@ final class PacketModel {
             return is(REDIRECT, expected, "should be reset: it " + why);
         }
 
-        @Nullable String told(String why, int typeAndCode, int rest) {
+        @Nullable
+        String told(String why, int typeAndCode, int rest) {
             if (packet.later || packet.quotedIp != 0) {
                 return drops(why + ", and nobody is told");
             }
             fates[Fate.TOLD.ordinal()]++;
             byte[] quote = Arrays.copyOfRange(in, packet.ip, packet.ip + Math.min(QUOTE, packet.length & ~3));
-            Packet answer =
-                    Packet.icmp(packet.destination, packet.source, ANSWER_TTL, typeAndCode, rest, quote);
+            Packet answer = Packet.icmp(packet.destination, packet.source, ANSWER_TTL, typeAndCode, rest, quote);
             byte[] expected = (packet.v4 ? answer.with(4, 0).with(5, 0).with(6, 0) : answer).bytes();
             System.arraycopy(in, 0, expected, 6, 6);
             System.arraycopy(in, 6, expected, 0, 6);
             return is(REDIRECT, expected, "should be told: it " + why);
         }
 
-        @Nullable String becomes(int expectedRetval, Tuple from, Tuple to, boolean isReply, int ttl) {
+        @Nullable
+        String becomes(int expectedRetval, Tuple from, Tuple to, boolean isReply, int ttl) {
             Fate fate = packet.quotedIp != 0
                     ? Fate.TRANSLATED_ERROR
                     : packet.fragment ? Fate.TRANSLATED_FRAGMENT : Fate.TRANSLATED;
@@ -929,9 +936,7 @@ final class PacketModel {
                 return "should return " + expectedRetval + " and become " + to;
             }
             byte[] expected = copy();
-            boolean follow = packet.quotedIp != 0
-                    ? error(expected, from, to, isReply)
-                    : plain(expected, from, to);
+            boolean follow = packet.quotedIp != 0 ? error(expected, from, to, isReply) : plain(expected, from, to);
             setTtl(expected, ttl);
             if (!follow || !headerFollows(expected, packet.ip)) {
                 return "has wrong sums, and should become " + to;
@@ -955,8 +960,7 @@ final class PacketModel {
             put16(expected, at + 2, to.destinationPort());
             int end = packet.ip + packet.length;
             if (packet.protocol == SCTP) {
-                boolean same =
-                        from.sourcePort() == to.sourcePort() && from.destinationPort() == to.destinationPort();
+                boolean same = from.sourcePort() == to.sourcePort() && from.destinationPort() == to.destinationPort();
                 if (same || packet.u32(at + 8) == 0) {
                     return true;
                 }

@@ -596,6 +596,12 @@ final class PacketTable {
                 .given(service)
                 .in(Hook.POD, first(stranger))
                 .becomes(Verdict.FORWARD, first(stranger).forwarded(masqueraded));
+        add(talk, "told by addresses of the other family: nobody is told from anybody")
+                .with(PacketCase.settings(
+                        false, true, List.of(prefix(net == Net.V4 ? "fd00:1::/32" : "10.1.0.0/16"))))
+                .given(service)
+                .in(Hook.OUTSIDE, first(outside))
+                .becomes(Verdict.FORWARD, first(outside).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));
         Tuple asks = talk.asks();
         add(talk, "where the kernel does not tell its source, the device's")
                 .with(new PacketSettings(PORT, 1, false, false, List.of(), false))
