@@ -8,6 +8,7 @@ import io.shunt.libbpf.BpfObject;
 import io.shunt.libbpf.BpfProgram;
 import io.shunt.libbpf.TcDirection;
 import io.shunt.net.Address;
+import io.shunt.net.AddressPair;
 import io.shunt.net.IpFamily;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -51,24 +52,18 @@ public final class PacketPrograms implements AutoCloseable {
     }
 
     /**
-     * Who speaks on a device.
-     *
-     * @param v4 null if the device has no such address
-     * @param v6 the same
-     */
-    public record Source(@Nullable Address v4, @Nullable Address v6) {}
-
-    /**
-     * Attaches the programs to these devices, and to no others. For one thread.
+     * Attaches the programs to these devices, and to no others, and again where they are not in force any more. For one
+     * thread at a time, in the node's own network namespace. What it cannot do at a device, {@link #failures} tells.
      *
      * @param sources the node's addresses by the index of the device
+     * @throws BpfException if these cannot be written
      */
-    public void follow(Collection<Device> devices, Map<Integer, Source> sources) {
+    public void follow(Collection<Device> devices, Map<Integer, AddressPair> sources) {
         putSources(sources);
         hooks.follow(devices.stream().map(Device::withHooks).toList());
     }
 
-    private void putSources(Map<Integer, Source> sources) {
+    private void putSources(Map<Integer, AddressPair> sources) {
         BpfMap map = object.map("device_sources");
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment key = arena.allocate(JAVA_INT);
@@ -109,6 +104,11 @@ public final class PacketPrograms implements AutoCloseable {
     /** @throws BpfException if there is no such program */
     BpfProgram program(String name) {
         return object.program(name);
+    }
+
+    /** Those of the packet programs, pinned and not. They belong to this. */
+    Collection<BpfMap> maps() {
+        return object.maps();
     }
 
     BpfMap map(String name) {

@@ -15,13 +15,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Tells the addresses and the devices of the network namespace it runs in, at once and whenever they change, but looks
- * no more than ten times a second; as what the kernel says of changes may be lost, it also looks every 30 s.
+ * no more than ten times a second; as what the kernel says of changes may be lost, it also looks every 30 s. Addresses are
+ * told if they have changed, devices whenever it looks, so that who works on them can mend what others have done to them.
  */
 public final class HostNetwork implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(HostNetwork.class);
@@ -40,7 +40,6 @@ public final class HostNetwork implements AutoCloseable {
     private final CountDownLatch closing = new CountDownLatch(1);
     private final CountDownLatch ended = new CountDownLatch(1);
     private Set<Address> toldAddresses = Set.of();
-    private NodeDevices.@Nullable Found toldDevices;
     private boolean deaf;
     private boolean blind;
 
@@ -49,7 +48,7 @@ public final class HostNetwork implements AutoCloseable {
      *
      * @param addressSink hears of {@link Change.HostAddressesChange}s
      * @param devices says which of the devices those are that count
-     * @param deviceSink hears of them, all each time
+     * @param deviceSink hears of all of them at every look, whether or not anything has changed; must not throw
      * @throws BpfException if the kernel does not let it listen
      */
     public HostNetwork(ChangeSink addressSink, NodeDevices devices, Consumer<NodeDevices.Found> deviceSink) {
@@ -116,11 +115,7 @@ public final class HostNetwork implements AutoCloseable {
                 toldAddresses = now;
                 addressSink.accept(new Change.HostAddressesChange(now));
             }
-            NodeDevices.Found found = devices.among(kernel.links(), addresses, kernel.routes(NodeDevices::isTelling));
-            if (!found.equals(toldDevices)) {
-                toldDevices = found;
-                deviceSink.accept(found);
-            }
+            deviceSink.accept(devices.among(kernel.links(), addresses, kernel.routes(NodeDevices::isTelling)));
             blind = false;
         } catch (BpfException e) {
             if (!blind) {

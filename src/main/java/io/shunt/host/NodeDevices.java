@@ -4,6 +4,7 @@ import io.shunt.libbpf.Rtnetlink.Link;
 import io.shunt.libbpf.Rtnetlink.LinkAddress;
 import io.shunt.libbpf.Rtnetlink.Route;
 import io.shunt.net.Address;
+import io.shunt.net.AddressPair;
 import io.shunt.net.IpFamily;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -15,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +28,10 @@ import org.jspecify.annotations.Nullable;
  */
 public record NodeDevices(List<String> nodes, List<String> pods) {
     private static final String POD = "pod:";
+    private static final String NONE = "none";
+
+    /** A pattern that is no device's name. */
+    private static final String NOBODY = "";
 
     /** Of an interface's name, IFNAMSIZ less the 0 at its end. */
     private static final int NAME_LENGTH = 15;
@@ -71,24 +77,18 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
     public record Device(int index, String name, Role role, int mtu, boolean isEthernet) {}
 
     /**
-     * The addresses that a device speaks from: its own first global ones.
-     *
-     * @param v4 null if it has none
-     * @param v6 null if it has none
-     */
-    public record Source(@Nullable Address v4, @Nullable Address v6) {}
-
-    /**
      * What was found.
      *
      * @param devices by index
-     * @param sources of all devices with a global address, by index: packets to pods leave by the bridge, which is no
-     *     device to attach to
+     * @param sources the addresses that a device speaks from, its own first global ones, by its index; of all devices that
+     *     have any: packets to pods leave by the bridge, which is no device to attach to
+     * @param unmatched what was named, as it was written, and is the name of no device that is up
      */
-    public record Found(List<Device> devices, Map<Integer, Source> sources) {
+    public record Found(List<Device> devices, Map<Integer, AddressPair> sources, List<String> unmatched) {
         public Found {
             devices = List.copyOf(devices);
             sources = Map.copyOf(sources);
+            unmatched = List.copyOf(unmatched);
         }
     }
 
@@ -104,11 +104,14 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
 
     /**
      * Reads the option {@code --devices}: {@code eth0,bond*} names the devices to the network, {@code pod:veth*} those to
-     * pods. Of which kind none is named, all are found.
+     * pods. Of which kind none is named, all are found. {@code none} alone: there are none.
      *
      * @throws IllegalArgumentException if a word cannot name a device
      */
     public static NodeDevices of(List<String> words) {
+        if (words.equals(List.of(NONE))) {
+            return new NodeDevices(List.of(NOBODY), List.of(NOBODY));
+        }
         List<String> nodes = new ArrayList<>();
         List<String> pods = new ArrayList<>();
         for (String word : words) {
@@ -131,11 +134,18 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
             problem = "cannot be the name of a device";
         } else if (name.equals("lo")) {
             problem = "is the loopback device, by which nobody comes";
+        } else if (name.equals(NONE)) {
+            problem = "stands for no device, and has to stand alone";
         }
         if (problem != null) {
             throw new IllegalArgumentException("--devices: \"" + word + "\" " + problem
                     + ": name devices by which the network is met, such as eth0 or bond*, or pods, such as pod:veth*");
         }
+    }
+
+    /** Whether the operator wants none. */
+    public boolean areNone() {
+        return nodes.contains(NOBODY);
     }
 
     /** With detectLocalMode BridgeInterface: pods are met by the ports of this bridge, unless some are named already. */
@@ -212,18 +222,30 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
 
         Found found() {
             List<Device> devices = new ArrayList<>();
-            Map<Integer, Source> sources = new HashMap<>();
+            Map<Integer, AddressPair> sources = new HashMap<>();
             for (Link link : links.values()) {
                 Role role = role(link);
                 if (role != null) {
                     devices.add(new Device(link.index(), link.name(), role, link.mtu(), link.isEthernet()));
                 }
-                Source source = new Source(source(link, IpFamily.IPV4), source(link, IpFamily.IPV6));
+                AddressPair source = new AddressPair(source(link, IpFamily.IPV4), source(link, IpFamily.IPV6));
                 if (source.v4() != null || source.v6() != null) {
                     sources.put(link.index(), source);
                 }
             }
-            return new Found(devices, sources);
+            return new Found(devices, sources, unmatched());
+        }
+
+        private List<String> unmatched() {
+            return Stream.concat(
+                            nodes.stream().filter(this::isNobodys),
+                            pods.stream().filter(this::isNobodys).map(name -> POD + name))
+                    .toList();
+        }
+
+        private boolean isNobodys(String name) {
+            return !name.equals(NOBODY)
+                    && links.values().stream().noneMatch(link -> isNamed(List.of(name), link.name()));
         }
 
         private @Nullable Role role(Link link) {

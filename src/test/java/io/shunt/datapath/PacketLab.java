@@ -12,6 +12,7 @@ import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfProgram;
 import io.shunt.libbpf.PacketRun;
 import io.shunt.net.Address;
+import io.shunt.net.AddressPair;
 import io.shunt.net.Protocol;
 import io.shunt.table.VirtualService;
 import io.shunt.testbed.Closing;
@@ -203,15 +204,15 @@ final class PacketLab implements AutoCloseable {
         }
 
         private void putSources() {
-            Map<Integer, PacketPrograms.Source> sources = new HashMap<>();
+            Map<Integer, AddressPair> sources = new HashMap<>();
             sources.put(index("eth0"), source("192.168.7.1", "fd07::1"));
             sources.put(index("cni0"), source("10.1.0.1", "fd00:1::1"));
             sources.put(index("tun0"), source("10.3.0.1", "fd00:3::1"));
             installation.packets().follow(List.of(), sources);
         }
 
-        private static PacketPrograms.Source source(String v4, String v6) {
-            return new PacketPrograms.Source(Address.of(v4), Address.of(v6));
+        private static AddressPair source(String v4, String v6) {
+            return new AddressPair(Address.of(v4), Address.of(v6));
         }
 
         PacketRun run() {

@@ -7,8 +7,8 @@ import io.shunt.cluster.Change;
 import io.shunt.host.NodeDevices.Device;
 import io.shunt.host.NodeDevices.Found;
 import io.shunt.host.NodeDevices.Role;
-import io.shunt.host.NodeDevices.Source;
 import io.shunt.net.Address;
+import io.shunt.net.AddressPair;
 import io.shunt.testbed.Namespace;
 import java.time.Duration;
 import java.util.List;
@@ -78,7 +78,10 @@ class HostNetworkTest {
                 assertThat(found.get())
                         .isEqualTo(new Found(
                                 List.of(eth0),
-                                Map.of(eth0.index(), new Source(Address.of("192.0.2.1"), Address.of("2001:db8::1")))));
+                                Map.of(
+                                        eth0.index(),
+                                        new AddressPair(Address.of("192.0.2.1"), Address.of("2001:db8::1"))),
+                                List.of()));
 
                 namespace.ip("link", "add", "cni0", "type", "bridge");
                 namespace.ip("link", "set", "cni0", "up");
@@ -89,7 +92,7 @@ class HostNetworkTest {
                 soon(() -> {
                     assertThat(found.get().devices()).containsExactly(eth0, veth1);
                     assertThat(found.get().sources())
-                            .containsEntry(namespace.index("cni0"), new Source(Address.of("10.1.1.1"), null));
+                            .containsEntry(namespace.index("cni0"), new AddressPair(Address.of("10.1.1.1"), null));
                 });
 
                 namespace.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "8472", "dev", "eth0");

@@ -6,11 +6,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.shunt.host.NodeDevices.Device;
 import io.shunt.host.NodeDevices.Found;
 import io.shunt.host.NodeDevices.Role;
-import io.shunt.host.NodeDevices.Source;
 import io.shunt.libbpf.Rtnetlink.Link;
 import io.shunt.libbpf.Rtnetlink.LinkAddress;
 import io.shunt.libbpf.Rtnetlink.Route;
 import io.shunt.net.Address;
+import io.shunt.net.AddressPair;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.ArrayList;
@@ -305,6 +305,22 @@ class NodeDevicesTest {
     }
 
     @Test
+    void names_thatNoDeviceHas_areTold() {
+        assertThat(bridged()
+                        .among(named("eth*", "wlan0", "pod:cni0", "pod:tap*"))
+                        .unmatched())
+                .containsExactly("wlan0", "pod:tap*");
+        assertThat(bridged().among(NodeDevices.found()).unmatched()).isEmpty();
+    }
+
+    @Test
+    void none_findsNoDevice() {
+        Found found = bridged().link("none", "").among(named("none").withPodsOfBridge("cni0"));
+        assertThat(found.devices()).isEmpty();
+        assertThat(found.unmatched()).isEmpty();
+    }
+
+    @Test
     void name_isNoRegularExpression() {
         Network network = node().link("eth0.1", "vlan").link("eth0x1", "");
         assertThat(roles(network, named("eth0.1"))).containsExactly("eth0.1 NODE");
@@ -355,7 +371,8 @@ class NodeDevicesTest {
                 Arguments.of("eth0/1", "cannot be the name of a device"),
                 Arguments.of("pod:a b", "cannot be the name of a device"),
                 Arguments.of("..", "cannot be the name of a device"),
-                Arguments.of("lo", "is the loopback device"));
+                Arguments.of("lo", "is the loopback device"),
+                Arguments.of("none", "stands for no device, and has to stand alone"));
     }
 
     @Test
@@ -379,7 +396,7 @@ class NodeDevicesTest {
         Found found = network.among(NodeDevices.found());
         assertThat(found.sources())
                 .containsOnlyKeys(network.index("eth0"), network.index("cni0"))
-                .containsEntry(network.index("eth0"), new Source(Address.of("192.0.2.1"), Address.of("fd00::5")))
-                .containsEntry(network.index("cni0"), new Source(Address.of("10.1.1.1"), null));
+                .containsEntry(network.index("eth0"), new AddressPair(Address.of("192.0.2.1"), Address.of("fd00::5")))
+                .containsEntry(network.index("cni0"), new AddressPair(Address.of("10.1.1.1"), null));
     }
 }
