@@ -6,6 +6,8 @@ import io.shunt.config.KubeProxyConfiguration;
 import io.shunt.config.KubeProxySetting;
 import io.shunt.config.KubeProxySettings;
 import io.shunt.daemon.RunOptions;
+import io.shunt.datapath.FlowTimeouts;
+import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
 import io.shunt.net.HostPort;
 import java.io.IOException;
@@ -53,6 +55,7 @@ import picocli.CommandLine.Spec;
 final class RunCommand implements Callable<Integer> {
     private static final int MAX_SERVICES = 1 << 20;
     private static final int MAX_BACKENDS = 1 << 22;
+    private static final int MAX_FLOWS = 1 << 23;
     private static final Path HOSTNAME = Path.of("/proc/sys/kernel/hostname");
     private static final Path MOUNTS = Path.of("/proc/self/mounts");
     private static final Pattern NODE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?");
@@ -112,6 +115,25 @@ final class RunCommand implements Callable<Integer> {
             description = "How many backends, of all Service ports together, the maps hold: 1 to " + MAX_BACKENDS + ".")
     @Setting(environment = "SHUNT_MAX_BACKENDS")
     private int maxBackends;
+
+    @Option(
+            names = "--max-flows",
+            paramLabel = "COUNT",
+            description = "How many conversations of packets with Services are remembered: 1 to " + MAX_FLOWS
+                    + ". Those of sockets take none.")
+    @Setting(environment = "SHUNT_MAX_FLOWS", otherwise = "what --conntrack-max-per-core and --conntrack-min come to")
+    private @Nullable Integer maxFlows;
+
+    @Option(
+            names = "--devices",
+            paramLabel = "NAME,NAME",
+            split = ",",
+            description =
+                    "At which devices packets to Services are translated: `eth0,bond*` names those to the network,"
+                            + " `pod:veth*,pod:cni0` those to pods (a bridge stands for its ports). Of which kind none is named,"
+                            + " all are found. `none`: at no device, so that only sockets of this node reach Services.")
+    @Setting(environment = "SHUNT_DEVICES", otherwise = "found by addresses and routes")
+    private List<String> devices = new ArrayList<>();
 
     @Option(
             names = "--node-ip",
@@ -236,6 +258,22 @@ final class RunCommand implements Callable<Integer> {
                 within("--max-backends", maxBackends, MAX_BACKENDS),
                 settings.nodePortAddresses(),
                 settings.localhostNodePorts(),
+                devices.stream()
+                        .map(String::strip)
+                        .filter(name -> !name.isEmpty())
+                        .toList(),
+                settings.masqueradeAll(),
+                settings.localDetection(),
+                maxFlows == null
+                        ? (int) Math.clamp(settings.flows(Cpus.online()), 1, MAX_FLOWS)
+                        : within("--max-flows", maxFlows, MAX_FLOWS),
+                new FlowTimeouts(
+                        settings.get(KubeProxySettings.TCP_ESTABLISHED_TIMEOUT)
+                                .orElse(FlowTimeouts.USUAL.tcpEstablished()),
+                        settings.get(KubeProxySettings.TCP_CLOSE_WAIT_TIMEOUT)
+                                .orElse(FlowTimeouts.USUAL.tcpHalfClosed()),
+                        settings.get(KubeProxySettings.UDP_TIMEOUT).orElse(FlowTimeouts.USUAL.udp()),
+                        settings.get(KubeProxySettings.UDP_STREAM_TIMEOUT).orElse(FlowTimeouts.USUAL.udpStream())),
                 hostNamespaceOnly,
                 endStaleTcp,
                 settings.syncPeriod(),

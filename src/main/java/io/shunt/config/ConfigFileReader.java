@@ -35,6 +35,10 @@ final class ConfigFileReader {
             .filter(setting -> !setting.field().isEmpty())
             .collect(Collectors.toMap(KubeProxySetting::field, Function.identity()));
 
+    /** Durations of which 0 was given all the same: pointers in kube-proxy's own type. */
+    private static final Set<KubeProxySetting<?>> ZERO_COUNTS =
+            Set.of(KubeProxySettings.TCP_ESTABLISHED_TIMEOUT, KubeProxySettings.TCP_CLOSE_WAIT_TIMEOUT);
+
     /** The fields that hold fields. */
     private static final Set<String> SECTIONS = sections();
 
@@ -160,7 +164,7 @@ final class ConfigFileReader {
         int line = line(parser);
         try {
             List<String> texts = texts(parser, setting.shape());
-            if (texts != null && !isNothing(setting.shape(), texts)) {
+            if (texts != null && !isNothing(setting, texts)) {
                 says.set(setting, texts, path);
             }
         } catch (WrongValueException e) {
@@ -168,8 +172,9 @@ final class ConfigFileReader {
         }
     }
 
-    private static boolean isNothing(Shape<?> shape, List<String> texts) {
-        boolean duration = shape.label().equals(Shape.DURATION);
+    private static boolean isNothing(KubeProxySetting<?> setting, List<String> texts) {
+        Shape<?> shape = setting.shape();
+        boolean duration = shape.label().equals(Shape.DURATION) && !ZERO_COUNTS.contains(setting);
         return texts.isEmpty()
                 || (texts.equals(List.of("")) && shape.notation() == Notation.TEXT)
                 || (duration

@@ -1,8 +1,10 @@
 package io.shunt.config;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,6 +30,10 @@ public record KubeProxyConfiguration(Map<KubeProxySetting<?>, Given> given) {
      * @param name the field or flag
      */
     public record Given(Object value, List<String> texts, String place, String name) {}
+
+    private static final int FLOWS_PER_CORE = 32_768;
+    private static final int MOST_SCALED_FLOWS = 1 << 20;
+    private static final int LEAST_FLOWS = 131_072;
 
     public KubeProxyConfiguration {
         given = Collections.unmodifiableMap(new LinkedHashMap<>(given));
@@ -84,8 +90,8 @@ public record KubeProxyConfiguration(Map<KubeProxySetting<?>, Given> given) {
         public KubeProxyConfiguration build() {
             KubeProxyConfiguration built = new KubeProxyConfiguration(given);
             built.checkSyncPeriods();
-            built.checkInterface("BridgeInterface", KubeProxySettings.BRIDGE_INTERFACE);
-            built.checkInterface("InterfaceNamePrefix", KubeProxySettings.INTERFACE_NAME_PREFIX);
+            built.checkInterface(LocalDetection.BRIDGE, KubeProxySettings.BRIDGE_INTERFACE);
+            built.checkInterface(LocalDetection.PREFIX, KubeProxySettings.INTERFACE_NAME_PREFIX);
             return built;
         }
     }
@@ -182,6 +188,48 @@ public record KubeProxyConfiguration(Map<KubeProxySetting<?>, Given> given) {
     public boolean localhostNodePorts() {
         return mode().equals("iptables")
                 && get(KubeProxySettings.LOCALHOST_NODE_PORTS).orElse(true);
+    }
+
+    /** Whether all who ask for a cluster IP by a packet reach it in the node's name. */
+    public boolean masqueradeAll() {
+        return get(KubeProxySettings.MASQUERADE_ALL).orElse(false)
+                || get(KubeProxySettings.NFTABLES_MASQUERADE_ALL).orElse(false);
+    }
+
+    /** How clients inside are told from those outside. */
+    public LocalDetection localDetection() {
+        String mode = get(KubeProxySettings.DETECT_LOCAL_MODE).orElse(LocalDetection.CLUSTER_CIDR);
+        return switch (mode) {
+            case LocalDetection.CLUSTER_CIDR -> new LocalDetection(mode, clusterRanges(), "");
+            case LocalDetection.BRIDGE ->
+                new LocalDetection(
+                        mode, List.of(), get(KubeProxySettings.BRIDGE_INTERFACE).orElseThrow());
+            case LocalDetection.PREFIX ->
+                new LocalDetection(
+                        mode,
+                        List.of(),
+                        get(KubeProxySettings.INTERFACE_NAME_PREFIX).orElseThrow());
+            default -> new LocalDetection(mode, List.of(), "");
+        };
+    }
+
+    private List<Prefix> clusterRanges() {
+        return get(KubeProxySettings.CLUSTER_CIDR).stream()
+                .flatMap(text -> Arrays.stream(text.split(",", -1)))
+                .map(text -> Prefix.parse(text).orElseThrow())
+                .toList();
+    }
+
+    /**
+     * How many flows the node remembers, as kube-proxy sizes netfilter's table.
+     *
+     * @param cores CPUs of the machine
+     */
+    public long flows(int cores) {
+        long scaled = (long) get(KubeProxySettings.CONNTRACK_MAX_PER_CORE).orElse(FLOWS_PER_CORE) * cores;
+        return Math.max(
+                Math.min(scaled, MOST_SCALED_FLOWS),
+                get(KubeProxySettings.CONNTRACK_MIN).orElse(LEAST_FLOWS));
     }
 
     /** The node's address, empty if it was not given or says nothing, as 0.0.0.0. */

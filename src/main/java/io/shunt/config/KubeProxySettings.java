@@ -137,6 +137,95 @@ public final class KubeProxySettings {
     public static final KubeProxySetting<Duration> NFTABLES_SYNC_PERIOD =
             obeyed("nftables.syncPeriod", "", Shape.durationAboveZero(), new Use("", "30s", "", "In nftables mode."));
 
+    public static final KubeProxySetting<Boolean> MASQUERADE_ALL = obeyed(
+            "iptables.masqueradeAll",
+            "masquerade-all",
+            Shape.truth(),
+            new Use(
+                    "",
+                    "false",
+                    "",
+                    "Whether whoever asks for a cluster IP by a packet reaches it in this node's name. Not at sockets."));
+
+    public static final KubeProxySetting<Boolean> NFTABLES_MASQUERADE_ALL =
+            obeyed("nftables.masqueradeAll", "", Shape.truth(), new Use("", "false", "", "The same; either says it."));
+
+    public static final KubeProxySetting<String> CLUSTER_CIDR = obeyed(
+            "clusterCIDR",
+            "cluster-cidr",
+            Shape.cidrPair(),
+            new Use(
+                    "",
+                    "",
+                    "nobody is told from anybody",
+                    "The addresses of pods, a range for each family: whoever asks for a cluster IP from elsewhere reaches it in this node's name."));
+
+    public static final KubeProxySetting<String> DETECT_LOCAL_MODE = obeyed(
+            "detectLocalMode",
+            "detect-local-mode",
+            Shape.oneOf("MODE", LocalDetection.CLUSTER_CIDR, "NodeCIDR", LocalDetection.BRIDGE, LocalDetection.PREFIX),
+            new Use(
+                    "",
+                    "ClusterCIDR",
+                    "",
+                    "How pods are told from whoever is elsewhere: by their addresses, --cluster-cidr; or by the devices to them, which are found in mode NodeCIDR, and named otherwise."));
+
+    public static final KubeProxySetting<String> BRIDGE_INTERFACE = obeyed(
+            "detectLocal.bridgeInterface",
+            "pod-bridge-interface",
+            Shape.text("NAME"),
+            new Use("", "", "", "In mode BridgeInterface, the bridge whose ports lead to pods."));
+
+    public static final KubeProxySetting<String> INTERFACE_NAME_PREFIX = obeyed(
+            "detectLocal.interfaceNamePrefix",
+            "pod-interface-name-prefix",
+            Shape.text("PREFIX"),
+            new Use("", "", "", "In mode InterfaceNamePrefix, how the names of all devices to pods begin."));
+
+    public static final KubeProxySetting<Integer> CONNTRACK_MAX_PER_CORE = obeyed(
+            "conntrack.maxPerCore",
+            "conntrack-max-per-core",
+            Shape.integer(0, ANY),
+            new Use(
+                    "",
+                    "32768",
+                    "",
+                    "How many flows are remembered for each CPU of the machine, up to 1048576 in all; 0: --conntrack-min. A flow is a conversation of packets, not of sockets. Netfilter is left alone."));
+
+    public static final KubeProxySetting<Integer> CONNTRACK_MIN = obeyed(
+            "conntrack.min",
+            "conntrack-min",
+            Shape.integer(0, ANY),
+            new Use("", "131072", "", "How many at least, with however few CPUs."));
+
+    public static final KubeProxySetting<Duration> TCP_ESTABLISHED_TIMEOUT = obeyed(
+            "conntrack.tcpEstablishedTimeout",
+            "conntrack-tcp-timeout-established",
+            Shape.durationOfZeroOrMore(),
+            new Use(
+                    "",
+                    "24h0m0s",
+                    "",
+                    "After how long a silence the flow of a TCP connection is forgotten; 0: five days, as by netfilter."));
+
+    public static final KubeProxySetting<Duration> TCP_CLOSE_WAIT_TIMEOUT = obeyed(
+            "conntrack.tcpCloseWaitTimeout",
+            "conntrack-tcp-timeout-close-wait",
+            Shape.durationOfZeroOrMore(),
+            new Use("", "1h0m0s", "", "The same once one side has closed it; 0: 60 s."));
+
+    public static final KubeProxySetting<Duration> UDP_TIMEOUT = obeyed(
+            "conntrack.udpTimeout",
+            "conntrack-udp-timeout",
+            Shape.durationOfZeroOrMore(),
+            new Use("", "0s", "", "The same of UDP that was not answered; 0: 30 s."));
+
+    public static final KubeProxySetting<Duration> UDP_STREAM_TIMEOUT = obeyed(
+            "conntrack.udpStreamTimeout",
+            "conntrack-udp-timeout-stream",
+            Shape.durationOfZeroOrMore(),
+            new Use("", "0s", "", "The same of UDP to and fro; 0: 120 s."));
+
     public static final KubeProxySetting<Integer> OOM_SCORE_ADJ = obeyed(
             "oomScoreAdj",
             "oom-score-adj",
@@ -159,17 +248,8 @@ public final class KubeProxySettings {
             ignored("ipvs.minSyncPeriod", "ipvs-min-sync-period", Shape.durationOfZeroOrMore());
     static final KubeProxySetting<Duration> NFTABLES_MIN_SYNC_PERIOD =
             ignored("nftables.minSyncPeriod", "", Shape.durationOfZeroOrMore());
-    static final KubeProxySetting<String> DETECT_LOCAL_MODE = ignored(
-            "detectLocalMode",
-            "detect-local-mode",
-            Shape.oneOf("MODE", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"));
-    static final KubeProxySetting<String> BRIDGE_INTERFACE =
-            ignored("detectLocal.bridgeInterface", "pod-bridge-interface", Shape.text("NAME"));
-    static final KubeProxySetting<String> INTERFACE_NAME_PREFIX =
-            ignored("detectLocal.interfaceNamePrefix", "pod-interface-name-prefix", Shape.text("PREFIX"));
 
     static {
-        ignored("clusterCIDR", "cluster-cidr", Shape.cidrPair());
         ignored("clientConnection.acceptContentTypes", "", Shape.text("TYPES"));
         ignored("clientConnection.contentType", "kube-api-content-type", Shape.text("TYPE"));
         ignored("clientConnection.qps", "kube-api-qps", Shape.number());
@@ -182,7 +262,6 @@ public final class KubeProxySettings {
         ignored("portRange", "", Shape.text("RANGE"));
         ignored("windowsRunAsService", "", Shape.truth());
         ignored("iptables.masqueradeBit", "iptables-masquerade-bit", Shape.integer(0, 31));
-        ignored("iptables.masqueradeAll", "masquerade-all", Shape.truth());
         ignored("ipvs.scheduler", "ipvs-scheduler", Shape.text("NAME"));
         ignored("ipvs.excludeCIDRs", "ipvs-exclude-cidrs", Shape.cidrs());
         ignored("ipvs.strictARP", "ipvs-strict-arp", Shape.truth());
@@ -190,14 +269,7 @@ public final class KubeProxySettings {
         ignored("ipvs.tcpFinTimeout", "ipvs-tcpfin-timeout", Shape.durationOfZeroOrMore());
         ignored("ipvs.udpTimeout", "ipvs-udp-timeout", Shape.durationOfZeroOrMore());
         ignored("nftables.masqueradeBit", "", Shape.integer(0, 31));
-        ignored("nftables.masqueradeAll", "", Shape.truth());
-        ignored("conntrack.maxPerCore", "conntrack-max-per-core", Shape.integer(0, ANY));
-        ignored("conntrack.min", "conntrack-min", Shape.integer(0, ANY));
-        ignored("conntrack.tcpEstablishedTimeout", "conntrack-tcp-timeout-established", Shape.durationOfZeroOrMore());
-        ignored("conntrack.tcpCloseWaitTimeout", "conntrack-tcp-timeout-close-wait", Shape.durationOfZeroOrMore());
         ignored("conntrack.tcpBeLiberal", "conntrack-tcp-be-liberal", Shape.truth());
-        ignored("conntrack.udpTimeout", "conntrack-udp-timeout", Shape.durationOfZeroOrMore());
-        ignored("conntrack.udpStreamTimeout", "conntrack-udp-timeout-stream", Shape.durationOfZeroOrMore());
         ignored("winkernel.networkName", "", Shape.text("NAME"));
         ignored("winkernel.sourceVip", "", Shape.text("IP"));
         ignored("winkernel.enableDSR", "", Shape.truth());

@@ -2,8 +2,11 @@ package io.shunt.daemon;
 
 import io.shunt.config.ConfigFile;
 import io.shunt.config.GoDuration;
+import io.shunt.config.LocalDetection;
+import io.shunt.datapath.FlowTimeouts;
 import io.shunt.net.Address;
 import io.shunt.net.HostPort;
+import io.shunt.net.Prefix;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -31,6 +34,11 @@ import org.jspecify.annotations.Nullable;
  * @param nodePortAddresses which of this node's addresses take NodePorts: CIDRs, bits beyond their prefix may be set; or
  *     {@code primary} alone, those that the Node object names; empty, all. A family of which no CIDR is here takes them
  *     on all
+ * @param devices at which devices packets are translated, as {@link io.shunt.host.NodeDevices#of} reads it
+ * @param masqueradeAll whether the node speaks in the name of all who ask for a cluster IP by a packet
+ * @param localDetection how it is told who is inside, and asks for a cluster IP in his own name
+ * @param maxFlows how many confirmed conversations of packets are remembered
+ * @param flowTimeouts for how long
  * @param localhostNodePorts whether NodePorts are reached at 127.0.0.1 too
  * @param hostNamespaceOnly whether only sockets of the host's network namespace are translated
  * @param endStaleTcp whether TCP connections to backends that are gone are ended
@@ -54,6 +62,11 @@ public record RunOptions(
         int maxBackends,
         List<String> nodePortAddresses,
         boolean localhostNodePorts,
+        List<String> devices,
+        boolean masqueradeAll,
+        LocalDetection localDetection,
+        int maxFlows,
+        FlowTimeouts flowTimeouts,
         boolean hostNamespaceOnly,
         boolean endStaleTcp,
         Duration syncPeriod,
@@ -81,7 +94,22 @@ public record RunOptions(
         kubeProxy.put("metricsBindAddress", address(metricsBindAddress));
         kubeProxy.put("mode", "ebpf");
         kubeProxy.put("nodePortAddresses", nodePortAddresses);
+        kubeProxy.put("clusterCIDR", clusterCidr());
+        kubeProxy.put("detectLocalMode", localDetection.mode());
+        kubeProxy.put(
+                "detectLocal",
+                Map.of(
+                        "bridgeInterface", localDetection.byBridge() ? localDetection.device() : "",
+                        "interfaceNamePrefix", localDetection.byPrefix() ? localDetection.device() : ""));
+        Map<String, Object> conntrack = new LinkedHashMap<>();
+        conntrack.put("min", maxFlows);
+        conntrack.put("tcpEstablishedTimeout", GoDuration.format(flowTimeouts.tcpEstablished()));
+        conntrack.put("tcpCloseWaitTimeout", GoDuration.format(flowTimeouts.tcpHalfClosed()));
+        conntrack.put("udpTimeout", GoDuration.format(flowTimeouts.udp()));
+        conntrack.put("udpStreamTimeout", GoDuration.format(flowTimeouts.udpStream()));
+        kubeProxy.put("conntrack", conntrack);
         Map<String, Object> iptables = new LinkedHashMap<>();
+        iptables.put("masqueradeAll", masqueradeAll);
         iptables.put("localhostNodePorts", localhostNodePorts);
         iptables.put("syncPeriod", GoDuration.format(syncPeriod));
         kubeProxy.put("iptables", iptables);
@@ -114,6 +142,19 @@ public record RunOptions(
         flags.put("max-backends", Integer.toString(maxBackends));
         flags.put("nodeport-addresses", String.join(",", nodePortAddresses));
         flags.put("iptables-localhost-nodeports", Boolean.toString(localhostNodePorts));
+        if (!devices.isEmpty()) {
+            flags.put("devices", String.join(",", devices));
+        }
+        flags.put("masquerade-all", Boolean.toString(masqueradeAll));
+        flags.put("cluster-cidr", clusterCidr());
+        flags.put("detect-local-mode", localDetection.mode());
+        flags.put("pod-bridge-interface", localDetection.byBridge() ? localDetection.device() : "");
+        flags.put("pod-interface-name-prefix", localDetection.byPrefix() ? localDetection.device() : "");
+        flags.put("max-flows", Integer.toString(maxFlows));
+        flags.put("conntrack-tcp-timeout-established", GoDuration.format(flowTimeouts.tcpEstablished()));
+        flags.put("conntrack-tcp-timeout-close-wait", GoDuration.format(flowTimeouts.tcpHalfClosed()));
+        flags.put("conntrack-udp-timeout", GoDuration.format(flowTimeouts.udp()));
+        flags.put("conntrack-udp-timeout-stream", GoDuration.format(flowTimeouts.udpStream()));
         flags.put("socket-host-namespace-only", Boolean.toString(hostNamespaceOnly));
         flags.put("end-stale-tcp", Boolean.toString(endStaleTcp));
         flags.put("iptables-sync-period", GoDuration.format(syncPeriod));
@@ -124,6 +165,10 @@ public record RunOptions(
         }
         flags.put("v", Integer.toString(verbosity));
         return flags;
+    }
+
+    private String clusterCidr() {
+        return localDetection.ranges().stream().map(Prefix::toString).collect(Collectors.joining(","));
     }
 
     private static String address(@Nullable InetSocketAddress address) {

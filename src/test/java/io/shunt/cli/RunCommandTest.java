@@ -2,9 +2,13 @@ package io.shunt.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.config.LocalDetection;
 import io.shunt.daemon.RunOptions;
 import io.shunt.daemon.StartupException;
+import io.shunt.datapath.FlowTimeouts;
+import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -61,6 +65,11 @@ class RunCommandTest {
                         262144,
                         List.of(),
                         true,
+                        List.of(),
+                        false,
+                        LocalDetection.NONE,
+                        Math.max(131_072, 32_768 * Cpus.online()),
+                        FlowTimeouts.USUAL,
                         false,
                         false,
                         Duration.ofSeconds(30),
@@ -90,6 +99,16 @@ class RunCommandTest {
                 "--nodeport-addresses=10.0.0.0/8",
                 "--nodeport-addresses=192.0.2.1/32,fd00::/8",
                 "--iptables-localhost-nodeports=false",
+                "--devices=eth0,pod:veth*",
+                "--devices=bond?",
+                "--masquerade-all",
+                "--cluster-cidr=10.244.1.0/16,fd00:10:244::/56",
+                "--max-flows=3000",
+                "--conntrack-max-per-core=5",
+                "--conntrack-tcp-timeout-established=1h",
+                "--conntrack-tcp-timeout-close-wait=1m",
+                "--conntrack-udp-timeout=5s",
+                "--conntrack-udp-timeout-stream=0",
                 "--socket-host-namespace-only",
                 "--end-stale-tcp=true",
                 "--iptables-sync-period=1m",
@@ -111,6 +130,17 @@ class RunCommandTest {
                         2000,
                         List.of("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"),
                         false,
+                        List.of("eth0", "pod:veth*", "bond?"),
+                        true,
+                        new LocalDetection(
+                                "ClusterCIDR",
+                                List.of(
+                                        Prefix.parse("10.244.0.0/16").orElseThrow(),
+                                        Prefix.parse("fd00:10:244::/56").orElseThrow()),
+                                ""),
+                        3000,
+                        new FlowTimeouts(
+                                Duration.ofHours(1), Duration.ofMinutes(1), Duration.ofSeconds(5), Duration.ZERO),
                         true,
                         true,
                         Duration.ofMinutes(1),
@@ -167,6 +197,13 @@ class RunCommandTest {
                 "--bpf-root=relative | --bpf-root must be an absolute path, as /sys/fs/bpf/shunt, not \"relative\"",
                 "--max-services=0 | --max-services must be 1 to 1048576, not 0",
                 "--max-services=1048577 | --max-services must be 1 to 1048576, not 1048577",
+                "--max-flows=0 | --max-flows must be 1 to 8388608, not 0",
+                "--conntrack-udp-timeout=-1s | --conntrack-udp-timeout must be a duration of 0 or more, as 30s or 1m, not"
+                        + " \"-1s\"",
+                "--cluster-cidr=10.0.0.0/8,11.0.0.0/8 | --cluster-cidr must be a CIDR, or one of each family as"
+                        + " 10.244.0.0/16,fd00:10:244::/56, not \"10.0.0.0/8,11.0.0.0/8\"",
+                "--detect-local-mode=Guess | --detect-local-mode must be ClusterCIDR, NodeCIDR, BridgeInterface or"
+                        + " InterfaceNamePrefix, not \"Guess\"",
                 "--max-backends=-1 | --max-backends must be 1 to 4194304, not -1",
                 "--max-backends=many | Invalid value for option '--max-backends': 'many' is not an int",
                 "--healthz-bind-address=localhost:1 | --healthz-bind-address must be an address and port, as"
@@ -280,6 +317,38 @@ class RunCommandTest {
     }
 
     @Test
+    void flows_areSizedAsNetfiltersTableWas() {
+        assertThat(shell.run("run", "--conntrack-max-per-core=0", "--conntrack-min=77"))
+                .isZero();
+        assertThat(ran().maxFlows()).isEqualTo(77);
+        assertThat(shell.run("run", "--conntrack-max-per-core=100", "--conntrack-min=1"))
+                .isZero();
+        assertThat(ran().maxFlows()).isEqualTo(100 * Cpus.online());
+        assertThat(shell.run("run", "--conntrack-max-per-core=9999999", "--conntrack-min=1"))
+                .isZero();
+        assertThat(ran().maxFlows()).isEqualTo(1_048_576);
+        assertThat(shell.run("run", "--conntrack-max-per-core=0", "--conntrack-min=2000000000"))
+                .isZero();
+        assertThat(ran().maxFlows()).isEqualTo(8_388_608);
+    }
+
+    @Test
+    void localDetection_isByRangeOrByDevice() {
+        assertThat(shell.run("run", "--detect-local-mode=NodeCIDR", "--cluster-cidr=10.0.0.0/8"))
+                .isZero();
+        assertThat(ran().localDetection()).isEqualTo(new LocalDetection("NodeCIDR", List.of(), ""));
+        assertThat(ran().localDetection().isOn()).isTrue();
+        assertThat(shell.run("run", "--detect-local-mode=BridgeInterface", "--pod-bridge-interface=cni0"))
+                .isZero();
+        assertThat(ran().localDetection()).isEqualTo(new LocalDetection("BridgeInterface", List.of(), "cni0"));
+        assertThat(shell.run("run", "--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=veth"))
+                .isZero();
+        assertThat(ran().localDetection().byPrefix()).isTrue();
+        assertThat(shell.run("run")).isZero();
+        assertThat(ran().localDetection().isOn()).isFalse();
+    }
+
+    @Test
     void bindAddress_isTheNodesAddress_whereNodeIpSaysNothing() {
         assertThat(shell.run("run", "--bind-address=0.0.0.0")).isZero();
         assertThat(ran().nodeIps()).isEmpty();
@@ -349,11 +418,9 @@ class RunCommandTest {
                 .doesNotContain(";", "--conntrack-max-per-core", "--masquerade-all", "--v,", "--proxy-mode");
         assertThat(ran().remark().substring("without meaning here: ".length()).split(", "))
                 .containsExactlyInAnyOrder(
-                        "--cluster-cidr",
                         "--feature-gates",
                         "--iptables-min-sync-period",
                         "--ipvs-min-sync-period",
-                        "--detect-local-mode",
                         "--conntrack-tcp-be-liberal",
                         "--kube-api-qps",
                         "--config-sync-period",
@@ -379,7 +446,7 @@ class RunCommandTest {
                 clientConnection: {kubeconfig: %s}
                 hostnameOverride: from-file
                 metricsBindAddress: 127.0.0.1:9
-                clusterCIDR: 10.244.0.0/16
+                configSyncPeriod: 1m
                 logging: {verbosity: 1}
                 color: blue
                 """.formatted(kubeconfig));
@@ -411,7 +478,7 @@ class RunCommandTest {
         assertThat(ran().healthzBindAddress().getPort()).isEqualTo(7);
         assertThat(ran().localhostNodePorts()).isTrue();
         assertThat(ran().remark())
-                .isEqualTo("without meaning here: clusterCIDR; not read beside --config: --metrics-bind-address,"
+                .isEqualTo("without meaning here: configSyncPeriod; not read beside --config: --metrics-bind-address,"
                         + " --proxy-mode; unknown: color");
     }
 

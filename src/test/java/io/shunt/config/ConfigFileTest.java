@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.shunt.net.Address;
+import io.shunt.net.Prefix;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -46,7 +47,14 @@ class ConfigFileTest {
         ConfigFile file = whole(kubeadm());
 
         assertThat(file.unknown()).isEmpty();
-        assertThat(file.says().meaningless()).containsExactly("clusterCIDR");
+        assertThat(file.says().meaningless()).isEmpty();
+        assertThat(file.says().localDetection())
+                .isEqualTo(new LocalDetection(
+                        "ClusterCIDR",
+                        List.of(
+                                Prefix.parse("10.244.0.0/16").orElseThrow(),
+                                Prefix.parse("fd00:10:244::/56").orElseThrow()),
+                        ""));
         assertThat(file.says().get(KubeProxySettings.KUBECONFIG)).contains("/var/lib/kube-proxy/kubeconfig.conf");
         assertThat(file.says().nodeIp()).isEmpty();
         assertThat(file.says().given().keySet())
@@ -84,6 +92,11 @@ class ConfigFileTest {
                 iptables: {localhostNodePorts: false, syncPeriod: 1m}
                 oomScoreAdj: -999
                 logging: {verbosity: 4}
+                nftables: {masqueradeAll: true}
+                clusterCIDR: 10.0.0.0/8
+                detectLocalMode: InterfaceNamePrefix
+                detectLocal: {interfaceNamePrefix: gke}
+                conntrack: {maxPerCore: 0, min: 9, tcpEstablishedTimeout: 0s, udpStreamTimeout: 1m}
                 """);
 
         assertThat(says.get(KubeProxySettings.KUBECONFIG)).contains("/k");
@@ -96,6 +109,11 @@ class ConfigFileTest {
         assertThat(says.syncPeriod()).isEqualTo(Duration.ofMinutes(1));
         assertThat(says.get(KubeProxySettings.OOM_SCORE_ADJ)).contains(-999);
         assertThat(says.get(KubeProxySettings.VERBOSITY)).contains(4);
+        assertThat(says.masqueradeAll()).isTrue();
+        assertThat(says.localDetection()).isEqualTo(new LocalDetection("InterfaceNamePrefix", List.of(), "gke"));
+        assertThat(says.flows(64)).isEqualTo(9);
+        assertThat(says.get(KubeProxySettings.TCP_ESTABLISHED_TIMEOUT)).contains(Duration.ZERO);
+        assertThat(says.get(KubeProxySettings.UDP_STREAM_TIMEOUT)).contains(Duration.ofMinutes(1));
         assertThat(says.meaningless()).isEmpty();
     }
 
@@ -160,13 +178,8 @@ class ConfigFileTest {
                         "clientConnection.burst",
                         "clientConnection.contentType",
                         "configSyncPeriod",
-                        "conntrack.maxPerCore",
-                        "conntrack.tcpEstablishedTimeout",
-                        "detectLocalMode",
-                        "detectLocal.interfaceNamePrefix",
                         "enableProfiling",
                         "featureGates",
-                        "iptables.masqueradeAll",
                         "iptables.masqueradeBit",
                         "iptables.minSyncPeriod",
                         "ipvs.scheduler",

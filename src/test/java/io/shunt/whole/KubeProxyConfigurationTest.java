@@ -72,8 +72,8 @@ class KubeProxyConfigurationTest {
         DaemonProcess daemon = site.start("--config=" + file).awaitReady();
         assertThat(daemon.log())
                 .contains("configured by " + file)
-                .containsOnlyOnce("of the configuration, without meaning here: clusterCIDR; not read beside --config:"
-                        + " --healthz-bind-address, --metrics-bind-address\n");
+                .containsOnlyOnce(
+                        "of the configuration, not read beside --config: --healthz-bind-address, --metrics-bind-address\n");
         assertThat(daemon.page("/configz"))
                 .contains("\"hostname-override\":\"node-1\"", "\"iptables-sync-period\":\"30s\"");
         assertThat(client.request(VIP, 80)).isEqualTo("web-0");
