@@ -28,6 +28,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -35,6 +36,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -56,6 +58,7 @@ public final class Installation implements AutoCloseable {
     private final RcuGracePeriod grace;
     private final Datapath datapath;
     private final PacketPrograms packets;
+    private final Drops drops;
 
     private Installation(
             BpfRoot root,
@@ -63,7 +66,8 @@ public final class Installation implements AutoCloseable {
             BpfObject object,
             KernelMaps maps,
             RcuGracePeriod grace,
-            PacketPrograms packets) {
+            PacketPrograms packets,
+            Drops drops) {
         this.root = root;
         this.cgroup = cgroup;
         this.object = object;
@@ -71,6 +75,7 @@ public final class Installation implements AutoCloseable {
         this.grace = grace;
         this.datapath = new Datapath(maps, grace);
         this.packets = packets;
+        this.drops = drops;
     }
 
     /**
@@ -119,7 +124,8 @@ public final class Installation implements AutoCloseable {
             opened.push(packetObject::close);
             packetSettings.writeTo(packetObject);
             load(root, packetObject, byName(object.maps()), sizes);
-            KernelMaps maps = new KernelMaps(object::map);
+            Drops drops = new Drops(packetObject.map("drops"));
+            KernelMaps maps = new KernelMaps(object::map, drops::forget);
             opened.push(maps::close);
             RcuGracePeriod grace = new RcuGracePeriod(control);
             opened.push(grace::close);
@@ -128,7 +134,7 @@ public final class Installation implements AutoCloseable {
                 grace.await();
             }
             PacketPrograms packets = new PacketPrograms(root, packetObject);
-            Installation installation = new Installation(root, cgroup, object, maps, grace, packets);
+            Installation installation = new Installation(root, cgroup, object, maps, grace, packets, drops);
             opened.push(installation::closeLinks);
             installation.attach();
             return installation;
@@ -187,7 +193,7 @@ public final class Installation implements AutoCloseable {
 
     private static void checkNode(Path cgroup) {
         String release = System.getProperty("os.version");
-        if (KernelVersion.parse(release).isBelow(KernelVersion.FLOOR)) {
+        if (KernelVersion.running().isBelow(KernelVersion.FLOOR)) {
             throw new InstallationException(
                     "kernel " + release + " is too old: shunt needs Linux " + KernelVersion.FLOOR + " or newer");
         }
@@ -237,7 +243,7 @@ public final class Installation implements AutoCloseable {
     }
 
     /** Sections such as .rodata become maps too; they belong to the programs alone. */
-    private static boolean isPinned(BpfMap map) {
+    static boolean isPinned(BpfMap map) {
         return !map.name().contains(".");
     }
 
@@ -421,10 +427,28 @@ public final class Installation implements AutoCloseable {
 
     /** The maps and how full they are. Safe from any thread. */
     public List<MapUse> mapUse() {
-        return object.maps().stream()
-                .filter(Installation::isPinned)
+        Set<String> known = new HashSet<>();
+        return Stream.concat(object.maps().stream(), packets.maps().stream())
+                .filter(map -> isPinned(map) && known.add(map.name()))
                 .map(map -> new MapUse(map.name(), datapath.entries(map.name()), map.maxEntries(), map.memoryBytes()))
                 .toList();
+    }
+
+    /**
+     * Packets that were dropped, or answered instead of sent on.
+     *
+     * @param serviceId 0 while none is known, -2: those that are gone
+     */
+    public record Drop(int serviceId, String reason, String direction, long count) {}
+
+    /** How many flows the packet programs can remember. */
+    public int maxFlows() {
+        return packets.map("flows").maxEntries() / MapSizes.ENTRIES_A_FLOW;
+    }
+
+    /** What the packet programs have dropped since their maps were pinned, read now. Safe from any thread. */
+    public List<Drop> drops() {
+        return drops.counted();
     }
 
     /** What the kernel has counted for one service id since it was given out. */

@@ -89,6 +89,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long PAUSE_NANOS = 100_000;
 
     private final Arena arena = Arena.ofShared();
+    private final IntConsumer statsGo;
     private final BpfMap frontends;
     private final BpfMap ranges;
     private final BpfMap nodeAddresses;
@@ -122,8 +123,12 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final CallCount slotStores = new CallCount("store", "slots");
     private final CallCount backendStores = new CallCount("store", "backends");
 
-    /** @param maps the loaded maps by name */
-    KernelMaps(Function<String, BpfMap> maps) {
+    /**
+     * @param maps the loaded maps by name
+     * @param statsGo hears of a service whose counters are about to go
+     */
+    KernelMaps(Function<String, BpfMap> maps, IntConsumer statsGo) {
+        this.statsGo = statsGo;
         frontends = maps.apply("frontends");
         ranges = maps.apply("source_ranges");
         nodeAddresses = maps.apply("node_addresses");
@@ -344,6 +349,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void removeStats(int serviceId) {
+        statsGo.accept(serviceId);
         statsKey.set(JAVA_INT, 0, serviceId);
         delete(statsDeletes, stats, statsKey);
     }

@@ -108,6 +108,18 @@ final class Layouts {
                     MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
             .withName("flow");
 
+    static final StructLayout FRAGMENT_KEY = MemoryLayout.structLayout(
+                    ADDRESS.withName("source"),
+                    ADDRESS.withName("destination"),
+                    JAVA_INT.withName("id"),
+                    JAVA_BYTE.withName("protocol"),
+                    MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
+            .withName("fragment_key");
+
+    static final StructLayout FRAGMENT = MemoryLayout.structLayout(
+                    FRAGMENT_KEY.withName("key"), PORT.withName("source_port"), PORT.withName("destination_port"))
+            .withName("fragment");
+
     static final StructLayout DROP_KEY = MemoryLayout.structLayout(
                     JAVA_INT.withName("service_id"),
                     JAVA_BYTE.withName("reason"),
@@ -148,7 +160,8 @@ final class Layouts {
             .withName("settings");
 
     /** Of the packet programs alone. */
-    static final List<StructLayout> PACKET = List.of(TUPLE, FLOW, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
+    static final List<StructLayout> PACKET =
+            List.of(TUPLE, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
 
     /** Everything that C and Java both touch in the socket programs. */
     static final List<StructLayout> SHARED = List.of(

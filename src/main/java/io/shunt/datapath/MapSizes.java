@@ -28,14 +28,17 @@ public record MapSizes(int services, int backends, int flows) {
      */
     private static final int SLOTS_A_BACKEND = 3;
 
+    /** One for each direction. */
+    static final int ENTRIES_A_FLOW = 2;
+
     /** Most services let everyone in. */
     private static final int SOURCE_RANGES_A_SERVICE = 4;
 
-    /** Entries by map name; a flow has one for each direction. Index 0 of an array names nothing. */
+    /** Entries by map name. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
         return Map.of(
                 "flows",
-                flows * 2,
+                flows * ENTRIES_A_FLOW,
                 "frontends",
                 services * FRONTENDS_A_SERVICE,
                 "source_ranges",

@@ -13,6 +13,7 @@ import java.lang.foreign.StructLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiFunction;
@@ -24,6 +25,10 @@ public final class PinnedMaps {
 
     /** 100::/64, from which nobody sends (RFC 6666). */
     private static final long NAMESPACES = 0x0100_0000_0000_0000L;
+
+    /** enum flow_state of types.h. */
+    private static final List<String> FLOW_STATES =
+            List.of("opening", "answered", "confirmed", "half_closed", "closed", "reset");
 
     private PinnedMaps() {}
 
@@ -78,6 +83,11 @@ public final class PinnedMaps {
         decoders.put("tcp_origins", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
         decoders.put("udp_by_service", PinnedMaps::farOrigin);
         decoders.put("sock_errors", PinnedMaps::error);
+        decoders.put("flows", PinnedMaps::flow);
+        decoders.put("flows_new", PinnedMaps::flow);
+        decoders.put("fragments", PinnedMaps::fragment);
+        decoders.put("drops", PinnedMaps::drop);
+        decoders.put("device_sources", PinnedMaps::deviceSources);
         return decoders;
     }
 
@@ -193,6 +203,63 @@ public final class PinnedMaps {
         fields.put("backend", endpoint(value, layout, "backend", "backend_port"));
         fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));
         fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
+        return fields;
+    }
+
+    private static Map<String, ?> flow(MemorySegment key, MemorySegment value) {
+        StructLayout layout = Layouts.FLOW;
+        MemorySegment from = value.asSlice(Layouts.offset(layout, "from"), Layouts.TUPLE);
+        Map<String, Object> fields = fields("from", tuple(from));
+        fields.put("to", tuple(value.asSlice(Layouts.offset(layout, "to"), Layouts.TUPLE)));
+        fields.put("protocol", Byte.toUnsignedInt(from.get(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"))));
+        int state = value.get(JAVA_BYTE, Layouts.offset(layout, "state"));
+        fields.put("state", state >= 0 && state < FLOW_STATES.size() ? FLOW_STATES.get(state) : state);
+        fields.put("reply", value.get(JAVA_BYTE, Layouts.offset(layout, "is_reply")) != 0);
+        fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
+        fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));
+        fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
+        // The clock of the kernel's that System.nanoTime reads.
+        int now = (int) (System.nanoTime() / 1_000_000_000);
+        fields.put("silent_seconds", Math.max(0, now - value.get(JAVA_INT, Layouts.offset(layout, "seen"))));
+        fields.put("host_device", value.get(JAVA_INT, Layouts.offset(layout, "host_device")));
+        return fields;
+    }
+
+    private static String tuple(MemorySegment tuple) {
+        return endpoint(tuple, Layouts.TUPLE, "source", "source_port") + " -> "
+                + endpoint(tuple, Layouts.TUPLE, "destination", "destination_port");
+    }
+
+    private static Map<String, ?> fragment(MemorySegment key, MemorySegment value) {
+        StructLayout layout = Layouts.FRAGMENT_KEY;
+        Map<String, Object> fields = fields(
+                "source", Layouts.address(key, Layouts.offset(layout, "source")).toString());
+        fields.put(
+                "destination",
+                Layouts.address(key, Layouts.offset(layout, "destination")).toString());
+        fields.put("protocol", Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol"))));
+        // IPv4's has two bytes, as they stand in the packet; so are IPv6's four.
+        fields.put("id", String.format("%08x", key.get(JAVA_INT, Layouts.offset(layout, "id"))));
+        fields.put("source_port", Layouts.port(value, Layouts.offset(Layouts.FRAGMENT, "source_port")));
+        fields.put("destination_port", Layouts.port(value, Layouts.offset(Layouts.FRAGMENT, "destination_port")));
+        return fields;
+    }
+
+    private static Map<String, ?> drop(MemorySegment key, MemorySegment value) {
+        Installation.Drop drop = Drops.drop(key, value);
+        Map<String, Object> fields = fields("service_id", drop.serviceId());
+        fields.put("reason", drop.reason());
+        fields.put("direction", drop.direction());
+        fields.put("count", drop.count());
+        return fields;
+    }
+
+    private static Map<String, ?> deviceSources(MemorySegment key, MemorySegment value) {
+        Map<String, Object> fields = fields("device", key.get(JAVA_INT, 0));
+        for (String member : List.of("v4", "v6")) {
+            Address address = Layouts.address(value, Layouts.offset(Layouts.DEVICE_SOURCES, member));
+            fields.put(member, address.isUnspecified() ? "" : address.toString());
+        }
         return fields;
     }
 

@@ -36,7 +36,7 @@ final class LoadedMaps implements AutoCloseable {
 
     /** The maps as one process sees them. */
     KernelMaps open() {
-        return closing.add(new KernelMaps(object::map));
+        return closing.add(new KernelMaps(object::map, id -> {}));
     }
 
     BpfMap map(String name) {

@@ -309,6 +309,10 @@ final class PacketLab implements AutoCloseable {
         List<Drop> drops() {
             List<Drop> drops = new ArrayList<>();
             map("drops").forEach((key, value) -> {
+                if (Drops.drop(key, value).serviceId() == Drops.GONE) {
+                    // Of earlier cases.
+                    return;
+                }
                 Drop drop = new Drop(
                         Reason.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "reason"))],
                         Direction.values()[key.get(JAVA_BYTE, Layouts.offset(Layouts.DROP_KEY, "direction"))]);

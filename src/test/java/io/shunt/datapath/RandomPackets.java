@@ -104,7 +104,8 @@ final class RandomPackets {
         }
         List<Prefix> ranges = access.restricted()
                 ? List.of(
-                        Prefix.parse(family == 0 ? "203.0.113.0/26" : "2001:db8::/123").orElseThrow(),
+                        Prefix.parse(family == 0 ? "203.0.113.0/26" : "2001:db8::/123")
+                                .orElseThrow(),
                         Prefix.of(any(pods, family)))
                 : List.of();
         return new VirtualService(
@@ -121,9 +122,7 @@ final class RandomPackets {
             int kind = random.nextInt(10);
             Address address = any(kind < 5 ? pods : kind < 8 ? far : kind < 9 ? narrow : node, family);
             boolean here = kind < 5 || kind == 9;
-            Backend.State state = oneIn(6)
-                    ? Backend.State.values()[random.nextInt(5)]
-                    : Backend.State.of(true, here);
+            Backend.State state = oneIn(6) ? Backend.State.values()[random.nextInt(5)] : Backend.State.of(true, here);
             backends.put(address, new Backend(address, 8080, state));
         }
         return List.copyOf(backends.values());
@@ -139,11 +138,7 @@ final class RandomPackets {
         backends(family, random.nextInt(3)).forEach(each -> backends.put(each.address(), each));
         old.backends().stream().filter(each -> !oneIn(3)).forEach(each -> backends.put(each.address(), each));
         VirtualService service = new VirtualService(
-                old.name(),
-                old.frontends(),
-                List.copyOf(backends.values()),
-                old.sourceRanges(),
-                old.affinitySeconds());
+                old.name(), old.frontends(), List.copyOf(backends.values()), old.sourceRanges(), old.affinitySeconds());
         services.put(service.name(), service);
         return service;
     }
@@ -194,9 +189,8 @@ final class RandomPackets {
             hook = Hook.HOST;
             source = node[family][0];
         }
-        int sourcePort = oneIn(20)
-                ? settings.firstPort() + random.nextInt(settings.ports())
-                : 1024 + random.nextInt(3000);
+        int sourcePort =
+                oneIn(20) ? settings.firstPort() + random.nextInt(settings.ports()) : 1024 + random.nextInt(3000);
         int number = random.nextInt(SERVICES);
         Address destination;
         int port = number == 6 ? 8080 : 80;
@@ -295,14 +289,13 @@ final class RandomPackets {
         Tuple quoted = aboutReply ? talk.from.turnedRound() : talk.to;
         boolean v4 = quoted.source().isV4();
         hook = oneIn(2) ? Hook.OUTSIDE : hookOf(talk, !aboutReply);
-        Address reporter =
-                switch (random.nextInt(3)) {
-                    case 0 -> quoted.destination();
-                    case 1 -> any(routers, v4 ? 0 : 1);
-                    default -> any(clients, v4 ? 0 : 1);
-                };
-        byte[] quote = dressed(Draft.more(quoted).payload(random.nextInt(60)))
-                .quoted(oneIn(6) ? random.nextInt(120) : 600);
+        Address reporter = switch (random.nextInt(3)) {
+            case 0 -> quoted.destination();
+            case 1 -> any(routers, v4 ? 0 : 1);
+            default -> any(clients, v4 ? 0 : 1);
+        };
+        byte[] quote =
+                dressed(Draft.more(quoted).payload(random.nextInt(60))).quoted(oneIn(6) ? random.nextInt(120) : 600);
         int[] types = v4 ? new int[] {3, 11, 12, 3, 4, 5, 0} : new int[] {1, 2, 3, 4, 1, 5, 129};
         return Packet.icmp(
                 reporter,

@@ -1,0 +1,133 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.shunt.libbpf.BpfException;
+import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.BpfObject;
+import io.shunt.libbpf.BpfProgram;
+import io.shunt.libbpf.StructCheck;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Collection;
+import java.util.List;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Forgets flows that have ended or been silent for too long: runs the program of sweep.bpf.c every few seconds, on a thread
+ * of its own. While no daemon runs nothing is forgotten, so that established conversations go on.
+ */
+public final class Sweep implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(Sweep.class);
+    private static final long PERIOD_SECONDS = 5;
+
+    private final BpfObject object;
+    private final BpfProgram program;
+    private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().name("shunt-sweep").daemon().factory());
+    private long forgottenEntries;
+    private volatile Flows flows = new Flows(-1, 0);
+    private volatile String trouble = "";
+
+    /**
+     * The flows that the kernel remembers.
+     *
+     * @param inUse as of the last run; -1 before the first
+     * @param forgotten since this was opened
+     */
+    public record Flows(int inUse, long forgotten) {}
+
+    private Sweep(BpfObject object) {
+        this.object = object;
+        this.program = object.program("sweep");
+    }
+
+    /**
+     * Starts.
+     *
+     * @param installation has to be open for as long as this is
+     * @throws InstallationException if the kernel does not take the program
+     */
+    public static Sweep open(Installation installation, FlowTimeouts timeouts) {
+        try {
+            Sweep sweep = load(installation.packets().maps(), timeouts);
+            sweep.scheduler.scheduleWithFixedDelay(sweep::run, 0, PERIOD_SECONDS, TimeUnit.SECONDS);
+            return sweep;
+        } catch (BpfException e) {
+            throw new InstallationException("flows cannot be forgotten: " + e.getMessage(), e);
+        }
+    }
+
+    /** Loads the program, which runs when it is told to. */
+    static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
+        BpfObject object = BpfObject.open("sweep", Installation.read("/bpf/sweep.bpf.o"));
+        try {
+            for (var layout : List.of(Layouts.FLOW, Layouts.TIMEOUTS, Layouts.SWEEP)) {
+                StructCheck.verify(object.btf(), layout);
+            }
+            for (BpfMap map : maps) {
+                object.maps().stream()
+                        .filter(own -> own.name().equals(map.name()) && Installation.isPinned(own))
+                        .forEach(own -> own.reuse(map));
+            }
+            timeouts.writeTo(object);
+            object.load();
+            return new Sweep(object);
+        } catch (RuntimeException e) {
+            object.close();
+            throw e;
+        }
+    }
+
+    /** One run. */
+    void run() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment counted = arena.allocate(Layouts.SWEEP);
+            program.testRun(null, null, counted, 1);
+            forgottenEntries += count(counted, "forgotten");
+            // The two of a flow may go in two runs.
+            flows = new Flows(
+                    (count(counted, "kept") + 1) / MapSizes.ENTRIES_A_FLOW, forgottenEntries / MapSizes.ENTRIES_A_FLOW);
+            trouble = "";
+        } catch (BpfException e) {
+            String message = String.valueOf(e.getMessage());
+            if (!message.equals(trouble)) {
+                log.error("flows that have ended are not forgotten: {}", message);
+            }
+            trouble = message;
+        }
+    }
+
+    private static int count(MemorySegment counted, String member) {
+        return counted.get(JAVA_INT, Layouts.offset(Layouts.SWEEP, member));
+    }
+
+    /** What the last run has found. Safe from any thread. */
+    public Flows flows() {
+        return flows;
+    }
+
+    /** Why the last run has failed; "" if it has not. Safe from any thread. */
+    public String trouble() {
+        return trouble;
+    }
+
+    @Override
+    public void close() {
+        scheduler.shutdown();
+        try {
+            if (!scheduler.awaitTermination(1, TimeUnit.MINUTES)) {
+                log.warn("a sweep of the flows still runs");
+                return;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return;
+        }
+        object.close();
+    }
+}
