@@ -5,6 +5,7 @@ import io.shunt.snapshot.Status.CallView;
 import io.shunt.snapshot.Status.ErrorCount;
 import io.shunt.snapshot.Status.ErrorView;
 import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.PacketsView;
 import io.shunt.snapshot.Status.ProblemView;
 import io.shunt.snapshot.Status.ProgramView;
 import io.shunt.snapshot.Status.SourceView;
@@ -12,12 +13,16 @@ import io.shunt.snapshot.Status.StaleSocketsView;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 /** The daemon's status for people: the verdict first, then what it rests on, then what went wrong. */
 final class StatusScreen {
+    private static final int DEVICES_SHOWN = 8;
+
     private final Status status;
     private final Instant now;
 
@@ -38,13 +43,38 @@ final class StatusScreen {
         out.println("Events    " + counts());
         out.println("Services  " + status.services() + " programmed, " + status.failedServices() + " failed, "
                 + status.backends() + " backends");
+        out.println("Devices   " + devices());
+        out.println("Flows     " + flows());
         out.println("Stale     " + staleSockets());
         printEphemeralNodePorts(out);
         printPrograms(out);
         printMaps(out);
         printFailedCalls(out);
+        printDrops(out);
         printProblems(out);
         printErrors(out);
+    }
+
+    private String devices() {
+        PacketsView packets = status.packets();
+        Map<String, Boolean> attached = new LinkedHashMap<>();
+        packets.devices().forEach(each -> attached.merge(each.device(), each.attached(), Boolean::logicalAnd));
+        List<String> names = attached.entrySet().stream()
+                .sorted(Map.Entry.comparingByValue())
+                .map(device -> device.getKey() + (device.getValue() ? "" : " (NOT ATTACHED)"))
+                .toList();
+        String shown =
+                names.isEmpty() ? "none" : names.stream().limit(DEVICES_SHOWN).collect(Collectors.joining(", "));
+        return shown
+                + (names.size() > DEVICES_SHOWN ? " and " + (names.size() - DEVICES_SHOWN) + " more" : "")
+                + (packets.unmatchedDevices().isEmpty()
+                        ? ""
+                        : "; none that is up is called " + String.join(", ", packets.unmatchedDevices()));
+    }
+
+    private String flows() {
+        PacketsView packets = status.packets();
+        return (packets.flows() < 0 ? "not counted yet" : packets.flows()) + " of " + packets.maxFlows();
     }
 
     private String staleSockets() {
@@ -129,6 +159,15 @@ final class StatusScreen {
             out.println();
             TextTable table = new TextTable("SOCKET ERROR", " COUNT");
             socketErrors.forEach(error -> table.row(error.cause(), error.count()));
+            table.print(out);
+        }
+    }
+
+    private void printDrops(PrintWriter out) {
+        if (!status.packets().drops().isEmpty()) {
+            out.println();
+            TextTable table = new TextTable("DROPPED", "DIRECTION", " PACKETS");
+            status.packets().drops().forEach(drop -> table.row(drop.reason(), drop.direction(), drop.count()));
             table.print(out);
         }
     }

@@ -2,10 +2,13 @@ package io.shunt.daemon;
 
 import io.shunt.api.HealthCheckServers;
 import io.shunt.api.HttpFaces;
+import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
 import io.shunt.datapath.MapSizes;
+import io.shunt.datapath.PacketSettings;
 import io.shunt.datapath.StaleSockets;
+import io.shunt.datapath.Sweep;
 import io.shunt.health.Probes;
 import io.shunt.host.EphemeralPorts;
 import io.shunt.host.HostNetwork;
@@ -21,12 +24,16 @@ import io.shunt.source.SourceOptions;
 import io.shunt.source.Sources;
 import java.io.IOException;
 import java.time.InstantSource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
 /** How the daemon's parts are put together. They are closed in the opposite order; what is pinned stays. */
 @Configuration(proxyBeanMethods = false)
 class DaemonConfiguration {
+    private static final Logger log = LoggerFactory.getLogger(DaemonConfiguration.class);
+
     @Bean
     Inbox inbox() {
         return new Inbox();
@@ -42,19 +49,64 @@ class DaemonConfiguration {
         return new Metrics();
     }
 
+    /** First of all, as a wrong name should not leave programs behind. */
     @Bean
-    Installation installation(RunOptions options, Inbox inbox) {
+    NodeDevices nodeDevices(RunOptions options) {
+        NodeDevices devices;
+        try {
+            devices = NodeDevices.of(options.devices());
+        } catch (IllegalArgumentException e) {
+            throw StartupException.configuration(String.valueOf(e.getMessage()));
+        }
+        LocalDetection detection = options.localDetection();
+        if (detection.byBridge()) {
+            return devices.withPodsOfBridge(detection.device());
+        }
+        return detection.byPrefix() ? devices.withPodsOfPrefix(detection.device()) : devices;
+    }
+
+    @Bean
+    Installation installation(RunOptions options, NodeDevices devices, Inbox inbox) {
         try {
             return Installation.open(
                     options.bpfRoot(),
                     options.cgroupRoot(),
-                    new MapSizes(options.maxServices(), options.maxBackends(), 131_072),
+                    new MapSizes(options.maxServices(), options.maxBackends(), options.maxFlows()),
                     options.hostNamespaceOnly(),
-                    new io.shunt.datapath.PacketSettings(1024, 28_976, false, false, java.util.List.of(), true),
+                    packetSettings(options, devices),
                     inbox);
         } catch (InstallationException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    @Bean
+    Sweep sweep(RunOptions options, Installation installation) {
+        try {
+            return Sweep.open(installation, options.flowTimeouts());
+        } catch (InstallationException e) {
+            throw new StartupException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static PacketSettings packetSettings(RunOptions options, NodeDevices devices) {
+        MasqueradePorts ports =
+                devices.areNone() ? MasqueradePorts.USUAL : MasqueradePorts.beside(EphemeralPorts.now());
+        if (!ports.equals(MasqueradePorts.USUAL)) {
+            log.info(
+                    "this node speaks in the name of others from ports {} to {}: the longest run that the kernel does not"
+                            + " give to clients (net.ipv4.ip_local_port_range)",
+                    ports.first(),
+                    ports.last());
+        }
+        LocalDetection detection = options.localDetection();
+        return new PacketSettings(
+                ports.first(),
+                ports.count(),
+                options.masqueradeAll(),
+                detection.isOn(),
+                detection.ranges(),
+                PacketSettings.kernelTellsSource());
     }
 
     @Bean
@@ -88,9 +140,14 @@ class DaemonConfiguration {
     }
 
     @Bean
-    HostNetwork hostNetwork(Inbox inbox) {
+    PacketPath packetPath(Installation installation, RecentErrors errors) {
+        return new PacketPath(installation.packets(), errors);
+    }
+
+    @Bean
+    HostNetwork hostNetwork(Inbox inbox, NodeDevices devices, PacketPath packetPath) {
         try {
-            return new HostNetwork(inbox, NodeDevices.found(), devices -> {});
+            return new HostNetwork(inbox, devices, packetPath);
         } catch (BpfException e) {
             throw new StartupException("this host's addresses cannot be watched: " + e.getMessage(), e);
         }
@@ -134,12 +191,23 @@ class DaemonConfiguration {
             RunOptions options,
             Source source,
             Installation installation,
+            PacketPath packetPath,
+            Sweep sweep,
             StaleSockets staleSockets,
             ControlLoop loop,
             HealthCheckNodePorts healthChecks,
             RecentErrors errors) {
         return new DaemonSnapshots(
-                Version.current(), options.nodeName(), source, installation, staleSockets, loop, healthChecks, errors);
+                Version.current(),
+                options.nodeName(),
+                source,
+                installation,
+                packetPath,
+                sweep,
+                staleSockets,
+                loop,
+                healthChecks,
+                errors);
     }
 
     @Bean

@@ -1,14 +1,17 @@
 package io.shunt.daemon;
 
 import io.shunt.datapath.CallCount;
+import io.shunt.datapath.DeviceHooks;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.StaleSockets;
+import io.shunt.datapath.Sweep;
 import io.shunt.host.EphemeralPorts;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
 import io.shunt.plan.ServicePortName;
 import io.shunt.snapshot.ApiRequests;
+import io.shunt.snapshot.Drop;
 import io.shunt.snapshot.Health;
 import io.shunt.snapshot.HealthChecks;
 import io.shunt.snapshot.LocalShortage;
@@ -34,6 +37,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /** Puts the views together from what the daemon's parts publish, whenever somebody asks. */
@@ -46,6 +50,8 @@ final class DaemonSnapshots implements Snapshots {
     private final Instant started = Instant.now();
     private final Source source;
     private final Installation installation;
+    private final PacketPath packetPath;
+    private final Sweep sweep;
     private final StaleSockets staleSockets;
     private final ControlLoop loop;
     private final HealthCheckNodePorts healthChecks;
@@ -56,6 +62,8 @@ final class DaemonSnapshots implements Snapshots {
             String node,
             Source source,
             Installation installation,
+            PacketPath packetPath,
+            Sweep sweep,
             StaleSockets staleSockets,
             ControlLoop loop,
             HealthCheckNodePorts healthChecks,
@@ -64,6 +72,8 @@ final class DaemonSnapshots implements Snapshots {
         this.node = node;
         this.source = source;
         this.installation = installation;
+        this.packetPath = packetPath;
+        this.sweep = sweep;
         this.staleSockets = staleSockets;
         this.loop = loop;
         this.healthChecks = healthChecks;
@@ -81,7 +91,8 @@ final class DaemonSnapshots implements Snapshots {
                 .count();
         List<Programmed> failed =
                 programmed.stream().filter(p -> !p.error().isEmpty()).toList();
-        List<String> complaints = complaints(from, programs, failed);
+        List<DeviceHooks.Attachment> attachments = packetPath.attachments();
+        List<String> complaints = complaints(from, programs, attachments, failed);
         return new Status(
                 version,
                 node,
@@ -100,13 +111,17 @@ final class DaemonSnapshots implements Snapshots {
                 installation.socketErrors().entrySet().stream()
                         .map(error -> new Status.ErrorCount(error.getKey(), error.getValue()))
                         .toList(),
+                packetsView(attachments),
                 staleSocketsView(),
                 ephemeralNodePorts(programmed),
                 errors.list());
     }
 
     private List<String> complaints(
-            SourceStatus from, List<Installation.AttachedProgram> programs, List<Programmed> failed) {
+            SourceStatus from,
+            List<Installation.AttachedProgram> programs,
+            List<DeviceHooks.Attachment> attachments,
+            List<Programmed> failed) {
         List<String> complaints = new ArrayList<>();
         if (!from.listed()) {
             complaints.add("source " + from.description() + " has not listed everything yet");
@@ -119,6 +134,10 @@ final class DaemonSnapshots implements Snapshots {
                 .filter(program -> !program.attached())
                 .forEach(program -> complaints.add("program " + program.name() + " is not attached to "
                         + installation.cgroup() + ": restart shunt"));
+        complaints.addAll(packetPath.complaints(attachments));
+        if (!sweep.trouble().isEmpty()) {
+            complaints.add("flows that have ended are not forgotten: " + sweep.trouble());
+        }
         complaints.addAll(healthChecks.complaints());
         return complaints;
     }
@@ -151,6 +170,31 @@ final class DaemonSnapshots implements Snapshots {
                 installation.cgroup().toString(),
                 program.attached(),
                 program.instructions());
+    }
+
+    private Status.PacketsView packetsView(List<DeviceHooks.Attachment> attachments) {
+        Map<List<String>, Long> drops = new TreeMap<>(Comparator.comparing(List::toString));
+        installation
+                .drops()
+                .forEach(drop -> drops.merge(List.of(drop.reason(), drop.direction()), drop.count(), Long::sum));
+        Sweep.Flows flows = sweep.flows();
+        return new Status.PacketsView(
+                attachments.stream()
+                        .map(each -> new Status.DeviceView(
+                                each.device(),
+                                each.hook().program(),
+                                lowerCase(each.hook().direction()),
+                                each.isInForce()))
+                        .toList(),
+                packetPath.unmatched(),
+                packetPath.failures(),
+                flows.inUse(),
+                installation.maxFlows(),
+                flows.forgotten(),
+                drops.entrySet().stream()
+                        .map(drop -> new Status.DropView(
+                                drop.getKey().getFirst(), drop.getKey().getLast(), drop.getValue()))
+                        .toList());
     }
 
     private Status.StaleSocketsView staleSocketsView() {
@@ -231,6 +275,13 @@ final class DaemonSnapshots implements Snapshots {
                 .forEach((id, counted) ->
                         counters.put(id, new ServiceCounters(counted.connections(), counted.refused())));
         return counters;
+    }
+
+    @Override
+    public List<Drop> drops() {
+        return installation.drops().stream()
+                .map(drop -> new Drop(drop.serviceId(), drop.reason(), drop.direction(), drop.count()))
+                .toList();
     }
 
     @Override

@@ -7,9 +7,11 @@ import io.shunt.net.Protocol;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Status;
 import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.DropView;
 import io.shunt.snapshot.Status.ErrorCount;
 import io.shunt.snapshot.Status.EventCount;
 import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.PacketsView;
 import io.shunt.snapshot.Status.ProgramView;
 import io.shunt.snapshot.Status.SourceView;
 import java.time.Duration;
@@ -17,6 +19,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.Stream;
 
 /** What `shunt status` shows, as metrics. */
 final class StatusCollector implements MultiCollector {
@@ -58,6 +61,7 @@ final class StatusCollector implements MultiCollector {
                         "shunt_backends", "Backends of the programmed virtual services", status.backends()));
         source(metrics, status.source());
         kernel(metrics, status);
+        packets(metrics, status.packets());
         return metrics.build();
     }
 
@@ -150,6 +154,41 @@ final class StatusCollector implements MultiCollector {
                         status.programs(),
                         (ProgramView it) -> Labels.of("program", it.name(), "hook", it.hook()),
                         it -> bit(it.attached())));
+    }
+
+    private static void packets(MetricSnapshots.Builder metrics, PacketsView packets) {
+        metrics.metricSnapshot(Series.gauges(
+                        "shunt_device_attached",
+                        "1 if the packet program is attached to the device, else 0",
+                        packets.devices(),
+                        it -> Labels.of("device", it.device(), "program", it.program(), "direction", it.direction()),
+                        it -> bit(it.attached())))
+                .metricSnapshot(Series.counters(
+                        "shunt_device_failures",
+                        "Attempts to put a packet program to a device, or to take one away, that failed",
+                        List.of(packets),
+                        it -> Labels.EMPTY,
+                        PacketsView::deviceFailures))
+                .metricSnapshot(Series.gauges(
+                        "shunt_flows",
+                        "Flows of packets that are remembered, counted every few seconds",
+                        Stream.of(packets).filter(it -> it.flows() >= 0).toList(),
+                        it -> Labels.EMPTY,
+                        PacketsView::flows))
+                .metricSnapshot(
+                        Series.gauge("shunt_flows_max", "Flows of packets that can be remembered", packets.maxFlows()))
+                .metricSnapshot(Series.counters(
+                        "shunt_flows_forgotten",
+                        "Flows of packets that had ended, or were silent for too long",
+                        List.of(packets),
+                        it -> Labels.EMPTY,
+                        PacketsView::forgottenFlows))
+                .metricSnapshot(Series.counters(
+                        "shunt_drops",
+                        "Packets that were dropped, or answered instead of sent on, for all services together",
+                        packets.drops(),
+                        it -> Labels.of("reason", it.reason(), "direction", it.direction()),
+                        DropView::count));
     }
 
     private static double bit(boolean value) {

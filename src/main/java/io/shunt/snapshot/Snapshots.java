@@ -19,6 +19,9 @@ public interface Snapshots {
     /** The kernel's counters by {@link ServiceView#serviceId()}, read from the kernel now, on the caller's thread. */
     Map<Integer, ServiceCounters> counters();
 
+    /** What the packet programs have dropped, read from the kernel now, on the caller's thread. */
+    List<Drop> drops();
+
     /** What load balancers may ask of this node, and what to answer them. */
     HealthChecks healthChecks();
 

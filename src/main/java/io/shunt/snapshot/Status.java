@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param failedServices virtual services that could not be programmed as they should be
  * @param backends those of the programmed services that serve
  * @param socketErrors what the socket programs could not do, and how often
+ * @param packets how packets fare that no socket program saw the sender of
  * @param staleSockets how sockets fare that are connected to a backend that has left
  * @param ephemeralNodePorts node ports that the kernel may give to clients too, in ascending order
  * @param errors the last errors, newest first, also those that have healed
@@ -31,6 +32,7 @@ public record Status(
         int backends,
         List<CallView> calls,
         List<ErrorCount> socketErrors,
+        PacketsView packets,
         StaleSocketsView staleSockets,
         List<Integer> ephemeralNodePorts,
         List<ErrorView> errors) {
@@ -72,6 +74,33 @@ public record Status(
 
     /** How often a kernel call was made for a map, and how often it failed. */
     public record CallView(String call, String map, long count, long errors) {}
+
+    /**
+     * @param unmatchedDevices what was named as a device and is none that is up
+     * @param deviceFailures how often a program could not be put to a device or taken from one since the daemon has
+     *     started
+     * @param flows that are remembered, as of some seconds ago; -1 if nobody has looked yet
+     * @param maxFlows how many can be
+     * @param forgottenFlows since the daemon has started
+     * @param drops of all services together, by reason and direction, since the maps were pinned
+     */
+    public record PacketsView(
+            List<DeviceView> devices,
+            List<String> unmatchedDevices,
+            long deviceFailures,
+            int flows,
+            int maxFlows,
+            long forgottenFlows,
+            List<DropView> drops) {}
+
+    /**
+     * @param direction {@code ingress} or {@code egress}, as the device's own machine sees it
+     * @param attached whether the kernel runs the program there
+     */
+    public record DeviceView(String device, String program, String direction, boolean attached) {}
+
+    /** @param direction {@code to_backend} or {@code to_client} */
+    public record DropView(String reason, String direction, long count) {}
 
     /**
      * @param state whether they are ended, and what keeps them from being so, for people to read

@@ -75,6 +75,10 @@ final class DaemonProcess implements AutoCloseable {
                 "127.0.0.1:0",
                 "--metrics-bind-address",
                 "127.0.0.1:0"));
+        if (node == null) {
+            // Not at the devices of the machine that measures.
+            command.addAll(List.of("--devices", "none"));
+        }
         command.addAll(flags);
         try {
             process = new ProcessBuilder(command).redirectErrorStream(true).start();

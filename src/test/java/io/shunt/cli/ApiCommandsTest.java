@@ -65,6 +65,8 @@ class ApiCommandsTest {
                         Source    file /etc/shunt/services, listed, last event TIME ago
                         Events    3 service set, 1 endpointslice delete; errors: 2 parse
                         Services  2 programmed, 1 failed, 3 backends
+                        Devices   eth0, veth1; none that is up is called wlan0
+                        Flows     17 of 131072
                         Stale     on for UDP; ended 4 UDP, 1 TCP
                         NodePorts 2 may be given to clients, the first is 30053: add the cluster's node ports to net.ipv4.ip_local_reserved_ports
 
@@ -82,6 +84,10 @@ class ApiCommandsTest {
                         SOCKET ERROR  COUNT
                         bad_set           5
 
+                        DROPPED  DIRECTION   PACKETS
+                        no_port  to_backend        6
+                        ttl      to_client         1
+
                         LAST ERRORS
                         """);
         assertThat(shell.out()).containsPattern("default/dns +map is full");
@@ -95,6 +101,7 @@ class ApiCommandsTest {
         assertThat(shell.out())
                 .contains("Health    NOT HEALTHY\n", "\n          ! cgroup/connect6 is not attached\n")
                 .containsPattern("connect6 +cgroup/connect6 +NO ")
+                .contains("\nDevices   veth1 (NOT ATTACHED), eth0; none that is up is called wlan0\n")
                 .contains(
                         "PROBLEMS OF THE SOURCE",
                         "\n  shop/web web.yaml:12 spec.ports[0].port: is 0; use 1 to 65535\n");

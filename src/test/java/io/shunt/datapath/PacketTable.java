@@ -597,8 +597,7 @@ final class PacketTable {
                 .in(Hook.POD, first(stranger))
                 .becomes(Verdict.FORWARD, first(stranger).forwarded(masqueraded));
         add(talk, "told by addresses of the other family: nobody is told from anybody")
-                .with(PacketCase.settings(
-                        false, true, List.of(prefix(net == Net.V4 ? "fd00:1::/32" : "10.1.0.0/16"))))
+                .with(PacketCase.settings(false, true, List.of(prefix(net == Net.V4 ? "fd00:1::/32" : "10.1.0.0/16"))))
                 .given(service)
                 .in(Hook.OUTSIDE, first(outside))
                 .becomes(Verdict.FORWARD, first(outside).forwarded(talk.heard(net.client, CLIENT_PORT, net.pod)));

@@ -107,6 +107,13 @@ class MetricsTest {
                         Map.entry("shunt_stale_sockets_ended_total", "counter"),
                         Map.entry("shunt_ephemeral_node_ports", "gauge"),
                         Map.entry("shunt_program_attached", "gauge"),
+                        Map.entry("shunt_device_attached", "gauge"),
+                        Map.entry("shunt_device_failures_total", "counter"),
+                        Map.entry("shunt_flows", "gauge"),
+                        Map.entry("shunt_flows_max", "gauge"),
+                        Map.entry("shunt_flows_forgotten_total", "counter"),
+                        Map.entry("shunt_drops_total", "counter"),
+                        Map.entry("shunt_service_drops_total", "counter"),
                         Map.entry("shunt_service_connections_total", "counter"),
                         Map.entry("shunt_service_refused_total", "counter")));
     }
@@ -142,6 +149,41 @@ class MetricsTest {
         assertThat(scrape.value("shunt_program_attached", "program", "connect4", "hook", "cgroup/connect4"))
                 .isOne();
         assertThat(scrape.named("shunt_build_info").getFirst().labels()).containsEntry("version", "1.2.3");
+    }
+
+    @Test
+    void packetMetrics_sayWhatTheStatusSays() {
+        Scrape scrape = scrapeWithSnapshots();
+
+        assertThat(scrape.value(
+                        "shunt_device_attached", "device", "eth0", "program", "from_host", "direction", "egress"))
+                .isOne();
+        assertThat(scrape.value("shunt_device_failures_total")).isEqualTo(2);
+        assertThat(scrape.value("shunt_flows")).isEqualTo(17);
+        assertThat(scrape.value("shunt_flows_max")).isEqualTo(131_072);
+        assertThat(scrape.value("shunt_flows_forgotten_total")).isEqualTo(40);
+        assertThat(scrape.value("shunt_drops_total", "reason", "no_port", "direction", "to_backend"))
+                .isEqualTo(6);
+        assertThat(scrape.value(
+                        "shunt_service_drops_total",
+                        "namespace",
+                        "shop",
+                        "service",
+                        "web",
+                        "port",
+                        "http",
+                        "protocol",
+                        "TCP",
+                        "ip_family",
+                        "IPv4",
+                        "reason",
+                        "no_port",
+                        "direction",
+                        "to_backend"))
+                .isEqualTo(4);
+        assertThat(scrape.named("shunt_service_drops_total"))
+                .as("services that are gone have no series")
+                .hasSize(1);
     }
 
     @Test

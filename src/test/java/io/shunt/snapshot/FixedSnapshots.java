@@ -4,10 +4,13 @@ import io.shunt.net.IpFamily;
 import io.shunt.snapshot.ServiceView.BackendView;
 import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status.CallView;
+import io.shunt.snapshot.Status.DeviceView;
+import io.shunt.snapshot.Status.DropView;
 import io.shunt.snapshot.Status.ErrorCount;
 import io.shunt.snapshot.Status.ErrorView;
 import io.shunt.snapshot.Status.EventCount;
 import io.shunt.snapshot.Status.MapView;
+import io.shunt.snapshot.Status.PacketsView;
 import io.shunt.snapshot.Status.ProblemView;
 import io.shunt.snapshot.Status.ProgramView;
 import io.shunt.snapshot.Status.SourceView;
@@ -31,6 +34,11 @@ public final class FixedSnapshots implements Snapshots {
     public volatile Collection<ServiceView> services = sampleServices();
     public volatile Map<Integer, ServiceCounters> counters =
             Map.of(7, new ServiceCounters(300, 2), 8, new ServiceCounters(5, 0));
+
+    public volatile List<Drop> drops = List.of(
+            new Drop(7, "no_port", "to_backend", 4),
+            new Drop(-2, "no_port", "to_backend", 2),
+            new Drop(0, "ttl", "to_client", 1));
 
     public volatile HealthChecks healthChecks = new HealthChecks(List.of(), Set.of());
     public volatile List<LocalShortage> localShortages =
@@ -70,6 +78,11 @@ public final class FixedSnapshots implements Snapshots {
             throw failure;
         }
         return counters;
+    }
+
+    @Override
+    public List<Drop> drops() {
+        return drops;
     }
 
     @Override
@@ -160,6 +173,17 @@ public final class FixedSnapshots implements Snapshots {
                 3,
                 List.of(new CallView("update", "frontends", 12, 1), new CallView("delete", "frontends", 2, 0)),
                 List.of(new ErrorCount("bad_set", 5)),
+                new PacketsView(
+                        List.of(
+                                new DeviceView("eth0", "from_outside", "ingress", true),
+                                new DeviceView("eth0", "from_host", "egress", true),
+                                new DeviceView("veth1", "from_pod", "ingress", healthy)),
+                        List.of("wlan0"),
+                        2,
+                        17,
+                        131_072,
+                        40,
+                        List.of(new DropView("no_port", "to_backend", 6), new DropView("ttl", "to_client", 1))),
                 new StaleSocketsView("on for UDP", 4, 1),
                 List.of(30053, 30080),
                 List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));

@@ -105,6 +105,8 @@ final class Site implements AutoCloseable {
                 "--bpf-root=" + bpfRoot(),
                 "--max-services=512",
                 "--max-backends=2048",
+                "--max-flows=1024",
+                "--devices=none",
                 "--healthz-bind-address=127.0.0.1:0",
                 "--metrics-bind-address=127.0.0.1:0"));
         for (String flag : moreFlags) {

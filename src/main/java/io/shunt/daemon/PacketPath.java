@@ -1,0 +1,100 @@
+package io.shunt.daemon;
+
+import io.shunt.datapath.DeviceHooks;
+import io.shunt.datapath.InstallationException;
+import io.shunt.datapath.PacketPrograms;
+import io.shunt.host.NodeDevices;
+import io.shunt.libbpf.BpfException;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Keeps the packet programs at the node's devices. It is told of all devices at each look at the network, changed or not,
+ * so what could not be done and what others have undone is tried again then. Told by one thread at a time; the rest is
+ * safe from any.
+ */
+final class PacketPath implements Consumer<NodeDevices.Found> {
+    private static final Logger log = LoggerFactory.getLogger(PacketPath.class);
+
+    private final PacketPrograms programs;
+    private final RecentErrors errors;
+    private final AtomicLong failures = new AtomicLong();
+    private volatile List<String> unmatched = List.of();
+    private volatile String trouble = "";
+
+    PacketPath(PacketPrograms programs, RecentErrors errors) {
+        this.programs = programs;
+        this.errors = errors;
+    }
+
+    @Override
+    public void accept(NodeDevices.Found found) {
+        if (!found.unmatched().equals(unmatched)) {
+            unmatched = found.unmatched();
+            unmatched.forEach(name -> log.warn(
+                    "--devices: no device that is up is called {}; the programs go there when one comes", name));
+        }
+        try {
+            programs.follow(found.devices().stream().map(PacketPath::device).toList(), found.sources());
+            trouble = "";
+        } catch (BpfException | InstallationException | UncheckedIOException e) {
+            trouble = "the packet programs cannot follow the node's devices: " + e.getMessage()
+                    + "; tried again within 30 s";
+            failures.incrementAndGet();
+            if (errors.add("devices", trouble)) {
+                log.error(trouble);
+            }
+        }
+        for (DeviceHooks.Failure failure : programs.failures()) {
+            failures.incrementAndGet();
+            errors.add("device " + failure.device(), failure.hook() + ": " + failure.message());
+        }
+    }
+
+    private static PacketPrograms.Device device(NodeDevices.Device device) {
+        return new PacketPrograms.Device(
+                device.index(), device.name(), device.role() == NodeDevices.Role.PODS, device.isEthernet());
+    }
+
+    /** What was named as a device and is none that is up. */
+    List<String> unmatched() {
+        return unmatched;
+    }
+
+    /** How often something could not be done. */
+    long failures() {
+        return failures.get();
+    }
+
+    /** Where programs are to sit, and whether they do, asked from the kernel now. */
+    List<DeviceHooks.Attachment> attachments() {
+        return programs.attachments();
+    }
+
+    /** What is wrong now, one line each. */
+    List<String> complaints(List<DeviceHooks.Attachment> attachments) {
+        List<String> complaints = new ArrayList<>();
+        if (!trouble.isEmpty()) {
+            complaints.add(trouble);
+        }
+        Set<List<String>> failed = new HashSet<>();
+        for (DeviceHooks.Failure failure : programs.failures()) {
+            failed.add(List.of(failure.device(), failure.hook()));
+            complaints.add("program " + failure.hook() + " at device " + failure.device() + ": " + failure.message()
+                    + "; tried again within 30 s");
+        }
+        attachments.stream()
+                .filter(each -> !each.isInForce()
+                        && !failed.contains(List.of(each.device(), each.hook().program())))
+                .forEach(each -> complaints.add("program " + each.hook().program() + " has been taken from device "
+                        + each.device() + "; it is put back within 30 s"));
+        return complaints;
+    }
+}

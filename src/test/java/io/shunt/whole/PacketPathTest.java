@@ -1,0 +1,249 @@
+package io.shunt.whole;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.awaitility.Awaitility.await;
+
+import io.shunt.api.Json;
+import io.shunt.libbpf.AttachType;
+import io.shunt.libbpf.BpfLink;
+import io.shunt.libbpf.BpfProgram;
+import io.shunt.net.Protocol;
+import io.shunt.snapshot.Status;
+import io.shunt.snapshot.Status.DeviceView;
+import io.shunt.testbed.CallFailedException;
+import io.shunt.testbed.Cgroup;
+import io.shunt.testbed.Load;
+import io.shunt.testbed.Namespace;
+import io.shunt.testbed.Node.NodePod;
+import io.shunt.testbed.Pod;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.awaitility.core.ThrowingRunnable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** A daemon in its node's network namespace, which finds the devices itself, and a client from outside. */
+@Tag("kernel")
+@Tag("process")
+class PacketPathTest {
+    private static final String NODE = "192.168.7.1";
+    private static final String NODE6 = "fd07::1";
+    private static final int NODE_PORT = 30080;
+
+    private Site site;
+    private Namespace node;
+    private Launcher inside;
+    private Pod outside;
+
+    @BeforeEach
+    void prepare() {
+        site = new Site();
+        try {
+            node = site.node().namespace();
+            inside = Launcher.plain().under("nsenter", "--net=" + node.path());
+            outside = site.add(new Pod(site.add(Cgroup.create("outside")), "outside"));
+            outside.namespace().link("eth0", node, "eth0");
+            outside.namespace().address("eth0", "192.168.7.9/24");
+            outside.namespace().address("eth0", "fd07::9/64");
+            node.address("eth0", NODE + "/24");
+            node.address("eth0", NODE6 + "/64");
+            NodePod server = site.node().pod("web");
+            for (String address : List.of(server.v4(), server.v6())) {
+                server.traffic().serve(Protocol.TCP, address, Site.HTTP, "web");
+            }
+            site.write(
+                    "web.yaml",
+                    """
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {name: web, namespace: test}
+                    spec:
+                      type: NodePort
+                      clusterIP: 10.96.0.10
+                      clusterIPs: [10.96.0.10, "fd00:96::10"]
+                      ports:
+                      - {name: http, port: 80, protocol: TCP, nodePort: 30080}
+                    """,
+                    Manifest.slice("web", "IPv4", List.of(server.v4()), "http " + Site.HTTP + " TCP"),
+                    Manifest.slice("web", "IPv6", List.of(server.v6()), "http " + Site.HTTP + " TCP"));
+        } catch (RuntimeException | Error e) {
+            site.close();
+            throw e;
+        }
+    }
+
+    @AfterEach
+    void clear() {
+        site.close();
+    }
+
+    private DaemonProcess start(String devices) {
+        DaemonProcess daemon = site.start(
+                        inside, "file:" + site.manifests(), "--devices=" + devices, "--max-flows=65536")
+                .awaitServing();
+        soon(() -> assertThat(status(daemon).complaints()).isEmpty());
+        return daemon;
+    }
+
+    private Status status(DaemonProcess daemon) {
+        return Json.MAPPER.readValue(
+                inside.run("status", "-o", "json", "--metrics-address=" + daemon.metricsAddress())
+                        .out(),
+                Status.class);
+    }
+
+    private static void soon(ThrowingRunnable assertion) {
+        await().atMost(DaemonProcess.PATIENCE)
+                .pollInterval(Duration.ofMillis(100))
+                .untilAsserted(assertion);
+    }
+
+    /** Whether all programs of a device are attached. */
+    private Map<String, Boolean> devices(DaemonProcess daemon) {
+        Map<String, Boolean> devices = new TreeMap<>();
+        for (DeviceView view : status(daemon).packets().devices()) {
+            devices.merge(view.device(), view.attached(), Boolean::logicalAnd);
+        }
+        return devices;
+    }
+
+    private void assertServed() {
+        assertThat(outside.traffic().request(NODE, NODE_PORT)).isEqualTo("web");
+        assertThat(outside.traffic().request(NODE6, NODE_PORT)).isEqualTo("web");
+    }
+
+    @Test
+    void outsideClient_reachesANodePort_alsoWithoutTheDaemonAndWithTheNext_untilCleanup() {
+        DaemonProcess daemon = start("");
+        assertServed();
+        assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true));
+        soon(() -> assertThat(status(daemon).packets().flows()).isEqualTo(2));
+
+        int link = link();
+        SteadyLoad load = site.add(new SteadyLoad(outside.traffic(), Load.Kind.REQUEST, NODE, NODE_PORT));
+        assertThat(daemon.terminate()).isZero();
+        DaemonProcess next = start("");
+        assertThat(load.stop()).containsOnlyKeys("ok");
+        assertThat(link()).isEqualTo(link);
+        assertThat(devices(next)).isEqualTo(Map.of("eth0", true, "veth2", true));
+        assertThat(next.log()).doesNotContain("ERROR");
+
+        next.kill();
+        assertServed();
+        assertThat(programs()).hasSize(4);
+        Launcher.Outcome cleanup = inside.run("cleanup", "--bpf-root=" + site.bpfRoot());
+        assertThat(cleanup.exitCode()).as(cleanup.err()).isZero();
+        assertThat(cleanup.out()).contains("links/from_outside@eth0", "links/from_pod@veth2", "links/from_host@eth0");
+        assertThat(site.bpfRoot()).doesNotExist();
+        assertThat(programs()).isEmpty();
+    }
+
+    private int link() {
+        try (BpfLink link = BpfLink.openPinned(site.bpfRoot().resolve("links/from_outside@eth0"))) {
+            return link.info().id();
+        }
+    }
+
+    /** The ids of all programs that the kernel runs at both devices. */
+    private List<Integer> programs() {
+        List<Integer> programs = new ArrayList<>();
+        for (String device : List.of("eth0", "veth2")) {
+            for (AttachType type : List.of(AttachType.TCX_INGRESS, AttachType.TCX_EGRESS)) {
+                programs.addAll(node.call(() -> BpfProgram.attached(node.index(device), type, false)));
+            }
+        }
+        return programs;
+    }
+
+    @Test
+    void device_thatComesLater_isAttachedTo_andWhatOthersUndoIsMended() {
+        DaemonProcess daemon = start("eth0,wlan0");
+        assertThat(status(daemon).packets().unmatchedDevices()).containsExactly("wlan0");
+        assertThat(daemon.log()).contains("--devices: no device that is up is called wlan0");
+        assertThat(devices(daemon)).containsOnlyKeys("eth0", "veth2");
+
+        node.link("wlan0", outside.namespace(), "wlan0");
+        soon(() -> assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true, "wlan0", true)));
+        assertThat(status(daemon).packets().unmatchedDevices()).isEmpty();
+
+        try (BpfLink link = BpfLink.openPinned(site.bpfRoot().resolve("links/from_outside@eth0"))) {
+            link.detach();
+        }
+        assertThat(status(daemon).complaints())
+                .containsExactly("program from_outside has been taken from device eth0; it is put back within 30 s");
+        node.ip("link", "del", "wlan0");
+        soon(() -> assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true)));
+        assertServed();
+    }
+
+    @Test
+    void deviceThatCannotBeAttachedTo_isComplainedOf_untilItCan_andTheOthersWork() throws IOException {
+        DaemonProcess daemon = start("");
+        // In the way of the link that is to be pinned.
+        Path obstacle = Files.createDirectory(site.bpfRoot().resolve("links/from_outside@wlan0"));
+        node.link("wlan0", outside.namespace(), "wlan0");
+        node.address("wlan0", "192.168.8.1/24");
+
+        soon(() -> assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true, "wlan0", false)));
+        Status status = status(daemon);
+        assertThat(status.healthy()).isFalse();
+        assertThat(status.complaints())
+                .singleElement()
+                .asString()
+                .startsWith("program from_outside at device wlan0: ")
+                .endsWith("; tried again within 30 s");
+        assertThat(status.errors()).anyMatch(error -> error.object().equals("device wlan0"));
+        assertThat(status.packets().deviceFailures()).isPositive();
+        assertServed();
+
+        Files.delete(obstacle);
+        node.address("wlan0", "192.168.8.2/24");
+        soon(() -> assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true, "wlan0", true)));
+        assertThat(status(daemon).complaints()).isEmpty();
+    }
+
+    @Test
+    void wrongDevice_endsTheStart_beforeAnythingIsDone() {
+        Launcher.Outcome outcome = site.run(inside, "--devices=eth0,lo");
+        assertThat(outcome.exitCode()).isEqualTo(2);
+        assertThat(outcome.err())
+                .contains("shunt run: --devices: \"lo\" is the loopback device, by which nobody comes");
+        assertThat(site.bpfRoot()).doesNotExist();
+    }
+
+    @Test
+    void portsToMasqueradeBy_areThoseThatTheKernelLeaves() {
+        node.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535");
+        Launcher.Outcome outcome = site.run(inside, "--devices=eth0");
+        assertThat(outcome.exitCode()).isEqualTo(1);
+        assertThat(outcome.err()).contains("no port is left to speak from", "net.ipv4.ip_local_reserved_ports");
+
+        node.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 60999");
+        DaemonProcess daemon = start("eth0");
+        assertThat(daemon.log()).contains("this node speaks in the name of others from ports 61000 to 65535");
+        assertServed();
+    }
+
+    @Test
+    void portThatNoServiceHas_isRefused_andCounted() {
+        DaemonProcess daemon = start("");
+        outside.namespace().ip("route", "add", "10.96.0.0/16", "via", NODE);
+
+        assertThat(outside.traffic().request("10.96.0.10", 80)).isEqualTo("web");
+        assertThatExceptionOfType(CallFailedException.class)
+                .isThrownBy(() -> outside.traffic().request("10.96.0.10", 81))
+                .extracting(CallFailedException::errno)
+                .isEqualTo("ECONNREFUSED");
+        assertThat(status(daemon).packets().drops())
+                .containsExactly(new Status.DropView("no_service", "to_backend", 1));
+    }
+}
