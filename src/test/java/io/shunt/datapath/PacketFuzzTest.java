@@ -4,9 +4,11 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Direction;
 import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketCase.Reason;
+import io.shunt.datapath.PacketLab.Flow;
 import io.shunt.datapath.PacketLab.Installed;
 import io.shunt.datapath.PacketModel.Fate;
 import io.shunt.libbpf.PacketRun;
@@ -139,6 +141,12 @@ class PacketFuzzTest {
             }
         }
         assertCounted(node, model, seed);
+        Map<Tuple, Flow> known = node.flows();
+        model.flows()
+                .forEach((from, flow) -> assertThat(known.remove(from))
+                        .as("seed %d, packet %d", seed, packets)
+                        .isEqualTo(flow));
+        assertThat(known).as("seed %d, packet %d", seed, packets).isEmpty();
     }
 
     private void assertCounted(Installed node, PacketModel model, long seed) {

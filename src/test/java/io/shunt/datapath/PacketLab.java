@@ -290,6 +290,21 @@ final class PacketLab implements AutoCloseable {
             return known;
         }
 
+        /** All that is known, by what the packets look like. */
+        Map<Tuple, Flow> flows() {
+            Map<Tuple, Flow> all = new HashMap<>();
+            for (BpfMap map : List.of(flows, newFlows)) {
+                map.forEach((key, value) -> {
+                    Flow known = decode(value);
+                    if (!tuple(key, 0).equals(known.from()) || known.isConfirmed() != (map == flows)) {
+                        throw new IllegalStateException(known + " stands in the wrong place");
+                    }
+                    all.put(known.from(), known);
+                });
+            }
+            return all;
+        }
+
         /** As the kernel does under pressure. */
         void forget(Tuple from) {
             writeKey(from);

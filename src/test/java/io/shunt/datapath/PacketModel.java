@@ -208,6 +208,18 @@ final class PacketModel {
         return all;
     }
 
+    /** All that is known, by what the packets look like. */
+    Map<Tuple, PacketLab.Flow> flows() {
+        Map<Tuple, PacketLab.Flow> flows = new HashMap<>();
+        for (Talk talk : talks.values()) {
+            flows.put(talk.from, new PacketLab.Flow(talk.from, talk.to, talk.state, false, talk.isConfirmed));
+            flows.put(
+                    talk.replies(),
+                    new PacketLab.Flow(talk.replies(), talk.from.turnedRound(), talk.state, true, talk.isConfirmed));
+        }
+        return flows;
+    }
+
     Map<Count, Long> drops() {
         return drops;
     }
