@@ -129,6 +129,11 @@ record Packet(byte[] bytes) {
         return new Packet(frame);
     }
 
+    /** On its way from {@link PacketLab}'s sender to its device. */
+    Packet framed() {
+        return to(PacketLab.DEVICE).from(PacketLab.SENDER);
+    }
+
     /** An ICMP or ICMPv6 message of that type and code, with these four bytes before its body. */
     static Packet icmp(Address source, Address destination, int ttl, int typeAndCode, int rest, byte[] body) {
         byte[] message = ByteBuffer.allocate(8 + body.length)

@@ -827,6 +827,13 @@ final class PacketTable {
                 .becomes(
                         Verdict.FORWARD,
                         first(asks).flags(Packet.TCP_SYN | 0xc0).forwarded(heard));
+        add(talk, "a SYN that comes once more, after its answer, confirms nothing")
+                .given(talk.nodePort(HERE, talk.here()))
+                .after(Hook.OUTSIDE, first(asks))
+                .after(Hook.POD, more(heard.turnedRound()).flags(Packet.TCP_SYN | Packet.TCP_ACK))
+                .in(Hook.OUTSIDE, first(asks))
+                .becomes(Verdict.FORWARD, first(asks).forwarded(heard))
+                .knows(asks, heard, State.ANSWERED);
         talking(talk, "one FIN closes half")
                 .in(Hook.OUTSIDE, more(asks).flags(Packet.TCP_FIN | Packet.TCP_ACK))
                 .becomes(
@@ -890,10 +897,12 @@ final class PacketTable {
         int[] padding = new int[20];
         Arrays.fill(padding, 1);
         Draft reset = first(asks.turnedRound()).reset(0x01020305).tcpOptions(padding);
+        // The link layer's padding is behind it, where the header would end.
         Packet lying = first(asks).payload(8).packet();
+        Packet padded = lying.with((net.v4() ? 20 : 40) + 12, 0x80).cut(lying.bytes().length - Packet.ETHERNET + 6);
         add(talk, "a SYN whose header is longer than the packet gets no reset")
                 .given(talk.nodePort(ANYWHERE))
-                .in(Hook.OUTSIDE, lying.with((net.v4() ? 20 : 40) + 12, 0xf0))
+                .in(Hook.OUTSIDE, padded)
                 .dropped(Reason.REFUSED, Direction.TO_BACKEND);
         add(talk, "a SYN with options is refused by a reset of its length")
                 .given(talk.nodePort(ANYWHERE))
