@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What the packet programs remember of a conversation. Until it is confirmed it stands in `flows_new`, where it may be
- * forgotten under pressure; from then on in `flows`, which forgets only what has ended or been silent for too long. So a
- * flood of first packets pushes out its like, and no conversation that works.
+ * forgotten under pressure; then in `flows`, which forgets only what has been silent for too long; and once it is over in
+ * `flows_new` again. So a flood of first packets pushes out its like, and no conversation that works.
  */
 #ifndef SHUNT_FLOW_H
 #define SHUNT_FLOW_H
@@ -20,7 +20,7 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-/* The same, as long as the client has not spoken again after it was answered. */
+/* The same, as long as the client has not spoken again after it was answered, and once the conversation is over. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
@@ -171,6 +171,22 @@ static __always_inline bool confirm(const struct flow *flow, const struct flow *
 	return true;
 }
 
+/*
+ * Makes room for others. What still comes of a conversation that is over, last acknowledgements and what is sent again,
+ * finds it until it is pushed out.
+ */
+static __always_inline bool retire(struct flow *flow, struct flow *other)
+{
+	flow->is_confirmed = 0;
+	other->is_confirmed = 0;
+	if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY) ||
+	    bpf_map_update_elem(&flows_new, &other->from, other, BPF_ANY))
+		return true;
+	bpf_map_delete_elem(&flows, &flow->from);
+	bpf_map_delete_elem(&flows, &other->from);
+	return true;
+}
+
 /* Writes how far the flow has come into its entry in `flows`. False: it has none there. */
 static __always_inline bool write_progress(const struct tuple *key, const struct flow *flow)
 {
@@ -215,6 +231,8 @@ __noinline bool save(struct flow *flow)
 		bpf_map_delete_elem(&flows_new, &flow->from);
 		return false;
 	}
+	if (flow->is_confirmed && is_over(flow))
+		return retire(flow, &other);
 	if (!flow->is_confirmed) {
 		bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
 		bpf_map_update_elem(&flows_new, &other.from, &other, BPF_ANY);

@@ -24,7 +24,6 @@ public record FlowTimeouts(Duration tcpEstablished, Duration tcpHalfClosed, Dura
     private static final int TCP_SYN_RECEIVED = 60;
     private static final int TCP_ESTABLISHED = 5 * 24 * 3600;
     private static final int TCP_CLOSE_WAIT = 60;
-    private static final int TCP_TIME_WAIT = 120;
     private static final int TCP_CLOSE = 10;
     private static final int UDP = 30;
     private static final int UDP_STREAM = 120;
@@ -43,7 +42,7 @@ public record FlowTimeouts(Duration tcpEstablished, Duration tcpHalfClosed, Dura
                 TCP_SYN_RECEIVED,
                 seconds(tcpEstablished, TCP_ESTABLISHED),
                 halfClosed,
-                TCP_TIME_WAIT,
+                TCP_CLOSE,
                 TCP_CLOSE);
         int unanswered = seconds(udp, UDP);
         int stream = seconds(udpStream, UDP_STREAM);

@@ -563,6 +563,7 @@ final class PacketModel {
         int flags = packet.protocol == TCP && !packet.later ? packet.flags : 0;
         if ((flags & 4) != 0) {
             talk.state = State.RESET;
+            talk.isConfirmed = false;
             return;
         }
         if (talk.state == State.RESET) {
@@ -583,6 +584,7 @@ final class PacketModel {
             talk.state = State.HALF_CLOSED;
         }
         talk.isConfirmed |= talk.state == State.CONFIRMED || talk.state == State.HALF_CLOSED;
+        talk.isConfirmed &= !talk.isOver();
     }
 
     private @Nullable Asked asked() {

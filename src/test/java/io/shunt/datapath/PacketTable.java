@@ -879,8 +879,9 @@ final class PacketTable {
                 .knows(asks, heard, State.RESET);
         talking(talk, "who speaks on after a RST was not broken off")
                 .after(Hook.OUTSIDE, more(asks).flags(Packet.TCP_RST))
-                .in(Hook.POD, more(heard.turnedRound()))
-                .becomes(Verdict.FORWARD, more(heard.turnedRound()).forwarded(asks.turnedRound()))
+                .after(Hook.POD, more(heard.turnedRound()))
+                .in(Hook.OUTSIDE, more(asks))
+                .becomes(Verdict.FORWARD, more(asks).forwarded(heard))
                 .knows(asks, heard, State.CONFIRMED);
         talking(talk, "a SYN after a RST chooses anew")
                 .after(Hook.POD, more(heard.turnedRound()).flags(Packet.TCP_RST))

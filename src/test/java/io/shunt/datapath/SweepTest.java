@@ -101,7 +101,7 @@ class SweepTest {
                 Arguments.of(Protocol.TCP, State.ANSWERED, 60),
                 Arguments.of(Protocol.TCP, State.CONFIRMED, 1000),
                 Arguments.of(Protocol.TCP, State.HALF_CLOSED, 500),
-                Arguments.of(Protocol.TCP, State.CLOSED, 120),
+                Arguments.of(Protocol.TCP, State.CLOSED, 10),
                 Arguments.of(Protocol.TCP, State.RESET, 10),
                 Arguments.of(Protocol.UDP, State.OPENING, 20),
                 Arguments.of(Protocol.UDP, State.CONFIRMED, 200),

@@ -17,6 +17,7 @@ import io.shunt.testbed.Load;
 import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Pod;
+import io.shunt.testbed.Traffic;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -126,7 +127,12 @@ class PacketPathTest {
         DaemonProcess daemon = start("");
         assertServed();
         assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true));
-        soon(() -> assertThat(status(daemon).packets().flows()).isEqualTo(2));
+        try (Traffic.Socket v4 = outside.traffic().socket(Traffic.Kind.TCP4);
+                Traffic.Socket v6 = outside.traffic().socket(Traffic.Kind.TCP6)) {
+            v4.connect(NODE, NODE_PORT);
+            v6.connect(NODE6, NODE_PORT);
+            soon(() -> assertThat(status(daemon).packets().flows()).isEqualTo(2));
+        }
 
         int link = link();
         SteadyLoad load = site.add(new SteadyLoad(outside.traffic(), Load.Kind.REQUEST, NODE, NODE_PORT));
