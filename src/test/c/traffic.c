@@ -19,7 +19,13 @@
  *	getpeername ID                              -> ok ADDRESS PORT
  *	getsockname ID                              -> ok ADDRESS PORT
  *	close ID
- *	serve tcp|udp ADDRESS PORT NAME             -> ok ID: answers HTTP requests, or any datagram, with NAME
+ *	hops ID COUNT                               how far packets may go; from then on ICMP errors are told by recv
+ *	serve tcp|udp ADDRESS PORT NAME             -> ok ID: answers HTTP requests, or any datagram, with NAME, and
+ *	                                            behind one that ends in @ with the client's address
+ *	echo tcp|udp ADDRESS PORT                   -> ok ID: sends back whatever comes
+ *	transfer ID BYTES                           sends so many to an echo, by UDP as one datagram, and has them back;
+ *	                                            EBADMSG if they are others
+ *	flood ADDRESS PORT COUNT                    SYNs from addresses of 100.64.0.0/10 or fd64::/64
  *	request ADDRESS PORT                        -> ok NAME, by one HTTP request
  *	namespace                                   -> ok COOKIE, of the network namespace
  *	load KIND ADDRESS PORT AMOUNT [THREADS]     -> ok SECONDS OUTCOME=COUNT...
@@ -36,6 +42,10 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -62,6 +72,8 @@
 #define MAX_ERRNO 256
 #define MAX_THREADS 64
 #define REPLY_MS 2000
+#define STALL_MS 10000
+#define LARGEST_DATAGRAM 65535
 
 union address {
 	struct sockaddr any;
@@ -103,6 +115,15 @@ static void print_address(const union address *address)
 		       ntohs(address->v6.sin6_port));
 }
 
+/* Writes the address alone, without the port. */
+static void host_of(const union address *address, char *host)
+{
+	if (address->any.sa_family == AF_INET)
+		inet_ntop(AF_INET, &address->v4.sin_addr, host, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, &address->v6.sin6_addr, host, INET6_ADDRSTRLEN);
+}
+
 static bool same_address(const union address *a, const union address *b)
 {
 	if (a->any.sa_family != b->any.sa_family)
@@ -135,6 +156,7 @@ struct server {
 	int fd;
 	bool tcp;
 	bool accepted; /* a connection, not a listener */
+	bool echo;
 	char name[NAME_SIZE];
 };
 
@@ -149,13 +171,65 @@ static bool watch(struct server *server)
 			  &(struct epoll_event){.events = EPOLLIN, .data.ptr = server});
 }
 
+static bool send_all(int fd, const char *bytes, ssize_t size)
+{
+	ssize_t sent = 0;
+
+	for (ssize_t done = 0; done < size; done += sent) {
+		sent = send(fd, bytes + done, size - done, MSG_NOSIGNAL);
+		if (sent < 0)
+			return false;
+	}
+	return true;
+}
+
+static void *echo_stream(void *argument)
+{
+	int fd = (int)(long)argument;
+	char bytes[65536];
+	ssize_t got;
+
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0 && send_all(fd, bytes, got))
+		;
+	close(fd);
+	return NULL;
+}
+
+/* A thread for each: who sends back waits for who reads. */
+static void start_echo(int fd)
+{
+	pthread_t thread;
+
+	fcntl(fd, F_SETFL, 0);
+	if (pthread_create(&thread, NULL, echo_stream, (void *)(long)fd))
+		close(fd);
+	else
+		pthread_detach(thread);
+}
+
+/* The server's name as this client is told it. */
+static int name_for(const struct server *server, const union address *client, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+	size_t length = strlen(server->name);
+
+	if (length && server->name[length - 1] == '@')
+		host_of(client, host);
+	return snprintf(text, size, "%s%s", server->name, host);
+}
+
 static void accept_all(struct server *listener)
 {
 	int fd;
 
 	while ((fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct server *connection = malloc(sizeof(*connection));
+		struct server *connection;
 
+		if (listener->echo) {
+			start_echo(fd);
+			continue;
+		}
+		connection = malloc(sizeof(*connection));
 		*connection = *listener;
 		connection->fd = fd;
 		connection->accepted = true;
@@ -168,13 +242,16 @@ static void accept_all(struct server *listener)
 
 static void answer_request(struct server *connection)
 {
-	char request[4096], reply[256];
+	char request[4096], reply[256], name[2 * NAME_SIZE];
+	union address from = {.any.sa_family = AF_UNSPEC};
+	socklen_t length = sizeof(from);
 
-	if (read(connection->fd, request, sizeof(request)) > 0) {
+	if (read(connection->fd, request, sizeof(request)) > 0 && !getpeername(connection->fd, &from.any, &length)) {
+		int named = name_for(connection, &from, name, sizeof(name));
 		int size = snprintf(reply, sizeof(reply),
-				    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+				    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
 				    "Connection: close\r\n\r\n%s\n",
-				    strlen(connection->name) + 1, connection->name);
+				    named + 1, name);
 
 		send(connection->fd, reply, size, MSG_NOSIGNAL);
 	}
@@ -184,12 +261,17 @@ static void answer_request(struct server *connection)
 
 static void answer_datagrams(struct server *server)
 {
-	char datagram[2048];
+	static char datagram[LARGEST_DATAGRAM]; /* there is one thread */
+	char name[2 * NAME_SIZE];
 	union address from;
 	socklen_t size = sizeof(from);
+	ssize_t got;
 
-	while (recvfrom(server->fd, datagram, sizeof(datagram), MSG_DONTWAIT, &from.any, &size) >= 0) {
-		sendto(server->fd, server->name, strlen(server->name), 0, &from.any, size);
+	while ((got = recvfrom(server->fd, datagram, sizeof(datagram), MSG_DONTWAIT, &from.any, &size)) >= 0) {
+		if (server->echo)
+			sendto(server->fd, datagram, got, 0, &from.any, size);
+		else
+			sendto(server->fd, name, name_for(server, &from, name, sizeof(name)), 0, &from.any, size);
 		size = sizeof(from);
 	}
 }
@@ -219,6 +301,7 @@ static void *serve_all(void *unused)
 	return NULL;
 }
 
+/* Without a name it is an echo. */
 static int serve(const char *protocol, const union address *address, const char *name)
 {
 	bool tcp = !strcmp(protocol, "tcp");
@@ -244,7 +327,8 @@ static int serve(const char *protocol, const union address *address, const char 
 	server = calloc(1, sizeof(*server));
 	server->fd = fd;
 	server->tcp = tcp;
-	snprintf(server->name, sizeof(server->name), "%s", name);
+	server->echo = !name;
+	snprintf(server->name, sizeof(server->name), "%s", name ? name : "");
 	listeners[listener_count++] = server;
 	watch(server);
 	return fd;
@@ -506,6 +590,182 @@ static bool load(char **words, int count)
 	return true;
 }
 
+/* ---- Bytes there and back ---- */
+
+/* The bytes of a transfer from a place on: no packet is like another. */
+static void fill(unsigned char *bytes, size_t size, size_t place)
+{
+	for (size_t i = 0; i < size; i++, place++) {
+		unsigned long long mixed = (place >> 3) * 0x9e3779b97f4a7c15;
+
+		mixed ^= mixed >> 29;
+		bytes[i] = mixed >> (8 * (place & 7));
+	}
+}
+
+static bool is_filled(const unsigned char *bytes, size_t size, size_t place)
+{
+	unsigned char expected[LARGEST_DATAGRAM];
+
+	fill(expected, size, place);
+	return !memcmp(bytes, expected, size);
+}
+
+static bool transfer_datagram(int fd, size_t size)
+{
+	unsigned char bytes[LARGEST_DATAGRAM];
+	ssize_t got;
+
+	if (size > sizeof(bytes)) {
+		errno = EMSGSIZE;
+		return false;
+	}
+	fill(bytes, size, 0);
+	if (send(fd, bytes, size, 0) < 0 || !await_input(fd, REPLY_MS))
+		return false;
+	got = recv(fd, bytes, sizeof(bytes), 0);
+	if (got >= 0 && ((size_t)got != size || !is_filled(bytes, size, 0))) {
+		errno = EBADMSG;
+		return false;
+	}
+	return got >= 0;
+}
+
+/* Sends and reads at once: else both sides would wait for the other to read. */
+static bool transfer_stream(int fd, size_t size)
+{
+	unsigned char bytes[LARGEST_DATAGRAM];
+	size_t sent = 0, had = 0;
+
+	while (had < size) {
+		struct pollfd ready = {.fd = fd, .events = POLLIN | (sent < size ? POLLOUT : 0)};
+		ssize_t moved;
+
+		if (poll(&ready, 1, STALL_MS) < 1) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+		if (ready.revents & POLLOUT) {
+			size_t chunk = size - sent < sizeof(bytes) ? size - sent : sizeof(bytes);
+
+			fill(bytes, chunk, sent);
+			moved = send(fd, bytes, chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (moved < 0 && errno != EAGAIN)
+				return false;
+			sent += moved > 0 ? moved : 0;
+		}
+		if (ready.revents & ~POLLOUT) {
+			moved = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+			if (moved > 0 && !is_filled(bytes, moved, had))
+				errno = EBADMSG;
+			else if (moved == 0)
+				errno = EPIPE;
+			else if (moved > 0 || errno == EAGAIN)
+				errno = 0;
+			if (errno)
+				return false;
+			had += moved > 0 ? moved : 0;
+		}
+	}
+	return true;
+}
+
+static bool transfer(int fd, size_t size)
+{
+	int type;
+	socklen_t length = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length))
+		return false;
+	return type == SOCK_DGRAM ? transfer_datagram(fd, size) : transfer_stream(fd, size);
+}
+
+/* ---- Flood ---- */
+
+struct syn4 {
+	struct iphdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+
+struct syn6 {
+	struct ip6_hdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+
+/* The Internet checksum, RFC 1071. */
+static unsigned int add_words(unsigned int sum, const void *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i += 2) {
+		unsigned short word;
+
+		memcpy(&word, (const char *)bytes + i, 2);
+		sum += word;
+	}
+	return sum;
+}
+
+static unsigned short folded(unsigned int sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~((sum & 0xffff) + (sum >> 16));
+}
+
+static struct tcphdr syn(const union address *to)
+{
+	return (struct tcphdr){
+		.source = htons(1024 + random() % 64000),
+		.dest = to->v4.sin_port, /* which stands in the same place for both families */
+		.seq = random(),
+		.doff = sizeof(struct tcphdr) / 4,
+		.syn = 1,
+		.window = htons(64240),
+	};
+}
+
+static bool send_syn4(int fd, const union address *to)
+{
+	struct syn4 packet = {
+		.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
+		       .saddr = htonl(0x64400000 | (random() & 0x3fffff)), .daddr = to->v4.sin_addr.s_addr},
+		.tcp = syn(to),
+	};
+
+	packet.tcp.check = folded(add_words(add_words(htons(IPPROTO_TCP) + htons(sizeof(packet.tcp)), &packet.ip.saddr, 8),
+					    &packet.tcp, sizeof(packet.tcp)));
+	return sendto(fd, &packet, sizeof(packet), 0, &to->any, sizeof(to->v4)) >= 0;
+}
+
+static bool send_syn6(int fd, const union address *to)
+{
+	union address host = *to;
+	struct syn6 packet = {
+		.ip = {.ip6_flow = htonl(6 << 28), .ip6_plen = htons(sizeof(struct tcphdr)), .ip6_nxt = IPPROTO_TCP,
+		       .ip6_hlim = 64, .ip6_dst = to->v6.sin6_addr},
+		.tcp = syn(to),
+	};
+
+	packet.ip.ip6_src.s6_addr16[0] = htons(0xfd64);
+	packet.ip.ip6_src.s6_addr32[2] = random();
+	packet.ip.ip6_src.s6_addr32[3] = random();
+	packet.tcp.check = folded(add_words(add_words(htons(IPPROTO_TCP) + htons(sizeof(packet.tcp)), &packet.ip.ip6_src, 32),
+					    &packet.tcp, sizeof(packet.tcp)));
+	host.v6.sin6_port = 0;
+	return sendto(fd, &packet, sizeof(packet), 0, &host.any, sizeof(host.v6)) >= 0;
+}
+
+static bool flood(const union address *to, long count)
+{
+	bool v4 = to->any.sa_family == AF_INET, done = true;
+	int fd = socket(to->any.sa_family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+
+	if (fd < 0)
+		return false;
+	for (long i = 0; i < count && done; i++)
+		done = (v4 ? send_syn4(fd, to) : send_syn6(fd, to)) || errno == ENOBUFS;
+	errno = errno_and_close(fd);
+	return done;
+}
+
 /* ---- Commands ---- */
 
 static int open_socket(const char *kind)
@@ -596,6 +856,20 @@ static bool disconnect(int fd)
 	return print_ok(connect(fd, &nobody, sizeof(nobody)));
 }
 
+static bool set_hops(int fd, int hops)
+{
+	union address own;
+	socklen_t size = sizeof(own);
+
+	if (getsockname(fd, &own.any, &size))
+		return false;
+	if (own.any.sa_family == AF_INET)
+		return !setsockopt(fd, IPPROTO_IP, IP_TTL, &hops, sizeof(hops)) &&
+		       !setsockopt(fd, IPPROTO_IP, IP_RECVERR, &(int){1}, sizeof(int));
+	return !setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof(hops)) &&
+	       !setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &(int){1}, sizeof(int));
+}
+
 /* Prints the reply without its end, or returns false with errno set. */
 static bool run(char **words, int count)
 {
@@ -616,6 +890,10 @@ static bool run(char **words, int count)
 		return print_received(id, words[2], false);
 	if (IS("recvfrom", 1))
 		return print_received(id, words[2], true);
+	if (IS("hops", 2))
+		return print_ok(set_hops(id, atoi(words[2])) ? 0 : -1);
+	if (IS("transfer", 2))
+		return print_ok(transfer(id, atol(words[2])) ? 0 : -1);
 	if (IS("getpeername", 1))
 		return print_name(id, getpeername);
 	if (IS("getsockname", 1))
@@ -636,6 +914,11 @@ static bool run(char **words, int count)
 	if (IS("serve", 4))
 		return parse_address(words[2], words[3], &address) &&
 		       print_id(serve(words[1], &address, words[4]));
+	if (IS("echo", 3))
+		return parse_address(words[2], words[3], &address) && print_id(serve(words[1], &address, NULL));
+	if (IS("flood", 3))
+		return parse_address(words[1], words[2], &address) &&
+		       print_ok(flood(&address, atol(words[3])) ? 0 : -1);
 	if (IS("request", 2))
 		return parse_address(words[1], words[2], &address) && print_request(&address);
 #undef IS

@@ -64,6 +64,10 @@ final class Ground implements AutoCloseable {
         return Installation.open(pins.path(), cgroup.path(), SIZES, settings, PACKETS, control);
     }
 
+    Installation install(MapSizes sizes, Settings settings, PacketSettings packets) {
+        return Installation.open(pins.path(), cgroup.path(), sizes, settings, packets, control);
+    }
+
     /** Runs tasks on the control thread. */
     ScheduledExecutorService control() {
         return control;

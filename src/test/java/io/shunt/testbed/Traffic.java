@@ -72,10 +72,24 @@ public final class Traffic implements AutoCloseable {
         return new Socket(call("socket " + kind.name().toLowerCase(Locale.ROOT)));
     }
 
-    /** Answers with {@code name} whatever comes to the address until the socket is closed. */
+    /**
+     * Answers with {@code name} whatever comes to the address until the socket is closed.
+     *
+     * @param name if it ends in @, the client's address follows
+     */
     public Socket serve(Protocol protocol, String address, int port, String name) {
         return new Socket(
                 call("serve " + protocol.name().toLowerCase(Locale.ROOT) + " " + address + " " + port + " " + name));
+    }
+
+    /** Sends back whatever comes to the address until the socket is closed. */
+    public Socket echo(Protocol protocol, String address, int port) {
+        return new Socket(call("echo " + protocol.name().toLowerCase(Locale.ROOT) + " " + address + " " + port));
+    }
+
+    /** Sends SYNs as fast as it can, each from another of the addresses 100.64.0.0/10 or fd64::/64. */
+    public void flood(Peer peer, int count) {
+        call("flood " + peer + " " + count);
     }
 
     /** Makes one HTTP request and returns the server's name. */
@@ -154,6 +168,20 @@ public final class Traffic implements AutoCloseable {
         public Datagram receiveFrom() {
             String[] words = call("recvfrom " + id).split(" ", 3);
             return new Datagram(new Peer(words[0], Integer.parseInt(words[1])), words[2]);
+        }
+
+        /**
+         * Sends so many bytes to an echo that it is connected to, by UDP as one datagram, and has them back.
+         *
+         * @throws CallFailedException EBADMSG if others came back, ETIMEDOUT if nothing moves for 10 s (UDP: 2 s)
+         */
+        public void transfer(int bytes) {
+            call("transfer " + id + " " + bytes);
+        }
+
+        /** Lets its packets go so far only, and ICMP errors fail what it receives. */
+        public void hops(int count) {
+            call("hops " + id + " " + count);
         }
 
         public Peer peerName() {
