@@ -39,7 +39,12 @@ enum verdict {
 	REFUSE,     /* with a reset or an ICMP error */
 };
 
+/* skb->pkt_type: to whom is the frame? */
 #define PACKET_HOST_TYPE 0
+#define PACKET_OTHER_TYPE 3
+
+/* A link-layer address that is nobody's, "\x02shunt": what this node sends to itself by another device has it. */
+#define DELIVERED_TO bpf_cpu_to_be64(0x027368756e740000)
 
 static __always_inline bool is_new_connection(const struct packet *packet)
 {
@@ -130,8 +135,9 @@ static __always_inline struct service find_asked(const struct tuple *tuple)
 static __always_inline bool masquerades(const struct packet *packet, const struct service *service, bool inside,
 					enum origin_of_packet from)
 {
+	/* The node speaks from the address that it would have, had it asked the backend itself. */
 	if (from == FROM_HOST)
-		return false;
+		return true;
 	if (service->access & ACCESS_EXTERNAL)
 		return !(service->access & ACCESS_OUTSIDE_LOCAL);
 	return packet_settings.masquerade_all || (detects_local(packet) && !inside);
@@ -445,16 +451,28 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 
 /*
  * To a client on this node itself, by the device that it spoke on: there, and maybe nowhere else, the kernel lets a
- * packet in whose source it would reach that way.
+ * packet in whose source it would reach that way. It takes the frame for somebody else's, until take_in() says otherwise.
  */
 static __always_inline int deliver(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
 {
+	__u64 to = DELIVERED_TO;
+
 	if (!flow->is_reply || !flow->host_device || flow->host_device == skb->ifindex)
 		return TC_ACT_UNSPEC;
-	if (!has_link_header(skb, packet))
+	if (!has_link_header(skb, packet) || bpf_skb_store_bytes(skb, 0, &to, ETH_ALEN, 0))
 		return TC_ACT_SHOT;
-	bpf_skb_change_type(skb, PACKET_HOST_TYPE);
 	return bpf_redirect(flow->host_device, BPF_F_INGRESS);
+}
+
+/* Is it what deliver() has sent? Then it is for this node, and needs no more. */
+static __always_inline bool take_in(struct __sk_buff *skb)
+{
+	__u64 to = 0;
+
+	if (skb->pkt_type != PACKET_OTHER_TYPE || bpf_skb_load_bytes(skb, 0, &to, ETH_ALEN) || to != DELIVERED_TO)
+		return false;
+	bpf_skb_change_type(skb, PACKET_HOST_TYPE);
+	return true;
 }
 
 static __always_inline enum direction direction(const struct flow *flow)
@@ -498,6 +516,9 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
 		return write(skb, packet, flow) ? TC_ACT_UNSPEC : dropped(flow, why_not_written(packet));
 	found = find_way(skb, packet, &flow->to, &way, 0);
+	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
+	if (from == FROM_HOST && !is_on_the_way(found))
+		return dropped(flow, DROP_NO_SOURCE);
 	packet->obstacle = obstacle(packet, from, found);
 	if (packet->obstacle) {
 		/* Of any other error this would be something else. */
@@ -635,7 +656,14 @@ known:
 /* Frames for others that a switch has flooded, or that somebody only listens to, are not for us. */
 static __always_inline int see_from_outside(struct __sk_buff *skb, __u32 link)
 {
-	return skb->pkt_type == PACKET_HOST_TYPE ? translate(skb, FROM_OUTSIDE, link) : TC_ACT_UNSPEC;
+	if ((link && take_in(skb)) || skb->pkt_type != PACKET_HOST_TYPE)
+		return TC_ACT_UNSPEC;
+	return translate(skb, FROM_OUTSIDE, link);
+}
+
+static __always_inline int see_from_pod(struct __sk_buff *skb, __u32 link)
+{
+	return link && take_in(skb) ? TC_ACT_UNSPEC : translate(skb, FROM_POD, link);
 }
 
 static __always_inline int see_from_host(struct __sk_buff *skb, __u32 link)
@@ -652,7 +680,7 @@ int from_outside(struct __sk_buff *skb)
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	return translate(skb, FROM_POD, ETH_HLEN);
+	return see_from_pod(skb, ETH_HLEN);
 }
 
 SEC("tc")
@@ -671,7 +699,7 @@ int from_outside_l3(struct __sk_buff *skb)
 SEC("tc")
 int from_pod_l3(struct __sk_buff *skb)
 {
-	return translate(skb, FROM_POD, 0);
+	return see_from_pod(skb, 0);
 }
 
 SEC("tc")
