@@ -211,7 +211,7 @@ final class TwoNodes implements AutoCloseable {
     /** Who does not get through is told so soon. */
     private static void hurry(Namespace... clients) {
         for (Namespace client : clients) {
-            client.run("sysctl", "-qw", "net.ipv4.tcp_syn_retries=2");
+            client.run("sysctl", "-qw", "net.ipv4.tcp_syn_retries=1");
         }
     }
 

@@ -1,0 +1,91 @@
+package io.shunt.datapath;
+
+import static io.shunt.datapath.TwoNodes.ECHO;
+
+import io.shunt.datapath.NodeFixture.Client;
+import io.shunt.datapath.TwoNodes.Between;
+import io.shunt.datapath.TwoNodes.Door;
+import io.shunt.datapath.TwoNodes.Place;
+import io.shunt.table.Reach;
+import io.shunt.testbed.Traffic;
+import io.shunt.testbed.Traffic.Socket;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.AfterParameterizedClassInvocation;
+import org.junit.jupiter.params.BeforeParameterizedClassInvocation;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Large transfers both ways at once, as the kernel hands them on: in segments far larger than the wire's packets. */
+@Tag("kernel")
+@ParameterizedClass
+@EnumSource
+class TransferTest {
+    private static final int BYTES = 32 << 20;
+
+    private static TwoNodes nodes;
+
+    @Parameter
+    private Between between;
+
+    @BeforeParameterizedClassInvocation
+    static void start(Between between) {
+        nodes = new TwoNodes(between);
+        nodes.first().install();
+        for (Client client : TwoNodes.CLIENTS) {
+            for (Place place : Place.values()) {
+                nodes.first()
+                        .put(TwoNodes.service(
+                                client, port(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
+            }
+        }
+    }
+
+    @AfterParameterizedClassInvocation
+    static void stop() {
+        nodes.close();
+    }
+
+    private static int port(Place place) {
+        return 30080 + place.ordinal();
+    }
+
+    static Stream<Arguments> everyPlace() {
+        return Stream.of(Client.TCP4, Client.TCP6)
+                .flatMap(client -> Stream.of(Place.values()).map(place -> Arguments.of(client, place)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("everyPlace")
+    void fromOutside_allBytesArriveAsTheyWere(Client client, Place place) {
+        transfer(nodes.outside().traffic(), client, Door.NODE_PORT, place);
+    }
+
+    static Stream<Arguments> everyPod() {
+        return Stream.of(Client.TCP4, Client.TCP6)
+                .flatMap(client -> Stream.of(Place.NEAR, Place.FAR).map(place -> Arguments.of(client, place)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("everyPod")
+    void fromASandboxedPod_allBytesArriveAsTheyWere(Client client, Place place) {
+        transfer(nodes.sandboxed().traffic(), client, Door.CLUSTER_IP, place);
+    }
+
+    @ParameterizedTest
+    @MethodSource("everyPod")
+    void fromTheNode_allBytesArriveAsTheyWere(Client client, Place place) {
+        transfer(nodes.first().node().traffic(), client, Door.CLUSTER_IP, place);
+    }
+
+    private static void transfer(Traffic traffic, Client client, Door door, Place place) {
+        try (Socket socket = client.socket(traffic)) {
+            socket.connect(door.at(client, port(place)));
+            socket.transfer(BYTES);
+        }
+    }
+}
