@@ -491,14 +491,21 @@ static __always_inline enum drop_reason why_not_written(const struct packet *pac
 	return packet->is_fragment && packet->tuple.protocol == IPPROTO_SCTP ? DROP_FRAGMENT : DROP_NOT_WRITTEN;
 }
 
-/* What keeps a packet from going on? 0: nothing. */
-static __always_inline enum drop_reason obstacle(const struct packet *packet, enum origin_of_packet from, long found)
+/*
+ * What keeps a packet from going on? 0: nothing. Only the kernel's forwarding can divide a packet that is too large, and it
+ * takes none that seems to come from this node or by the wrong way: the sender of such a one is told the size, even if it
+ * did not ask for that.
+ */
+static __always_inline enum drop_reason obstacle(const struct packet *packet, enum origin_of_packet from, long found,
+						 const struct flow *flow)
 {
+	bool for_kernel = from != FROM_HOST && same_address(&flow->to.source, &packet->tuple.source);
+
 	if (!is_on_the_way(found))
 		return 0;
 	if (from != FROM_HOST && packet->ttl <= 1)
 		return DROP_TTL;
-	return found == BPF_FIB_LKUP_RET_FRAG_NEEDED && packet->may_not_fragment ? DROP_TOO_BIG : 0;
+	return found == BPF_FIB_LKUP_RET_FRAG_NEEDED && (packet->may_not_fragment || !for_kernel) ? DROP_TOO_BIG : 0;
 }
 
 /*
@@ -519,7 +526,7 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
 		return dropped(flow, DROP_NO_SOURCE);
-	packet->obstacle = obstacle(packet, from, found);
+	packet->obstacle = obstacle(packet, from, found, flow);
 	if (packet->obstacle) {
 		/* Of any other error this would be something else. */
 		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
