@@ -11,6 +11,9 @@
 /* How many ports are tried before a new conversation is refused? With nine ports of ten in use one in a thousand fails. */
 #define PORT_TRIES 64
 
+/* How long is a port kept, in seconds, for whom the backend has not answered, or who has not answered it? */
+#define HALF_OPEN_SECONDS 5
+
 const volatile struct packet_settings packet_settings SEC(".rodata.settings") = {};
 
 enum reserved {
@@ -18,6 +21,15 @@ enum reserved {
 	TAKEN,  /* by another conversation */
 	NO_ROOM,
 };
+
+/*
+ * Is its port free for a new conversation? Nobody has come back for one that was silent from the beginning: so a flood
+ * keeps no ports. Whoever was only slow begins anew.
+ */
+static __always_inline bool is_free(const struct flow *flow)
+{
+	return is_over(flow) || (!flow->is_confirmed && (__s32)(now_seconds() - flow->seen) > HALF_OPEN_SECONDS);
+}
 
 /*
  * Takes the reply's entry of a new flow, which nobody else may have: it stands in flows_new before anyone looks whether
@@ -37,7 +49,7 @@ __noinline int reserve(const struct flow *forward)
 		known = bpf_map_lookup_elem(&flows_new, &reply.from);
 		if (!known)
 			return NO_ROOM;
-		if (!is_over(known))
+		if (!is_free(known))
 			return TAKEN;
 		/* Or whoever had it could take it back. */
 		turn_round(&known->to, &other);
