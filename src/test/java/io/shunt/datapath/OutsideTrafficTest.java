@@ -10,6 +10,7 @@ import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.net.Protocol;
 import io.shunt.table.Reach;
+import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Peer;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.List;
@@ -138,5 +139,29 @@ class OutsideTrafficTest {
         nodes.outside().traffic().serve(Protocol.TCP, "192.168.7.9", SERVER, "outside@");
         assertThat(Client.TCP4.ask(nodes.near().traffic(), new Peer("192.168.7.9", SERVER)))
                 .isEqualTo("outside@192.168.7.1");
+    }
+
+    /** Where the client has the same port for both. */
+    @ParameterizedTest
+    @EnumSource(names = {"TCP4", "TCP6"})
+    void policyLocal_leavesConnectionsToTheBackendItselfAlone(Client client) {
+        Namespace outside = nodes.outside().namespace();
+        String range =
+                outside.run("sysctl", "-n", "net.ipv4.ip_local_port_range").getFirst();
+        Peer backend = new Peer(Place.NEAR.address(client), TwoNodes.SERVER);
+        outside.ip("route", "add", backend.address(), "via", client.either("192.168.7.1", "fd07::1"));
+        outside.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40000");
+        try (Socket byDoor = client.socket(nodes.outside().traffic());
+                Socket direct = client.socket(nodes.outside().traffic())) {
+            byDoor.connect(Door.NODE_PORT.at(client, port(Place.NEAR, Reach.LOCAL)));
+            direct.connect(backend);
+            for (Socket socket : List.of(byDoor, direct)) {
+                socket.send("hello");
+                assertThat(socket.receive()).contains(Place.NEAR.toString());
+            }
+        } finally {
+            outside.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=" + range);
+            outside.ip("route", "delete", backend.address());
+        }
     }
 }

@@ -326,14 +326,12 @@ final class TwoNodes implements AutoCloseable {
                     .follow(
                             found.devices().stream()
                                     .map(device -> new PacketPrograms.Device(
-                                            device.index(), device.name(), device.role() == NodeDevices.Role.PODS))
+                                            device.index(),
+                                            device.name(),
+                                            device.role() == NodeDevices.Role.PODS,
+                                            device.isEthernet()))
                                     .toList(),
-                            found.sources().entrySet().stream()
-                                    .collect(Collectors.toMap(
-                                            Map.Entry::getKey,
-                                            each -> new PacketPrograms.Source(
-                                                    each.getValue().v4(),
-                                                    each.getValue().v6()))));
+                            found.sources());
             Set<Address> own = found.sources().values().stream()
                     .flatMap(source -> Stream.of(source.v4(), source.v6()))
                     .filter(Objects::nonNull)
