@@ -633,7 +633,8 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	if (packet.is_later_fragment || packet.quoted_ip || !is_new_connection(&packet))
 		return TC_ACT_UNSPEC;
 	verdict = begin(skb, &packet, from, &flow);
-	if (verdict == PASS)
+	/* What the node itself says is seen again, translated, by the device that it leaves. */
+	if (verdict == PASS && from != FROM_HOST)
 		verdict = make_way(&packet, &flow);
 	switch (verdict) {
 	case DROP:
