@@ -100,13 +100,6 @@ __noinline bool make_echo_reply(struct __sk_buff *skb, const struct packet *pack
 	       set_ttl(skb, packet, ANSWER_TTL) && swap_addresses(skb, packet) && swap_link_addresses(skb, packet);
 }
 
-static __always_inline __sum16 folded(__s64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 /* How much of the packet is quoted: whole words, since sums are made of them. */
 static __always_inline __u32 quoted(const struct packet *packet)
 {

@@ -187,60 +187,56 @@ static __always_inline bool retire(struct flow *flow, struct flow *other)
 	return true;
 }
 
-/* Writes how far the flow has come into its entry in `flows`. False: it has none there. */
-static __always_inline bool write_progress(const struct tuple *key, const struct flow *flow)
+/* Writes how far the flow has come into an entry that it has. False: it is none, or not in the map where it should be. */
+static __always_inline bool write_progress(struct flow *known, const struct tuple *key, const struct flow *flow)
 {
-	struct flow *known = bpf_map_lookup_elem(&flows, key);
-
-	if (!known || !is_of(known, key))
+	if (!known || !is_of(known, key) || known->is_confirmed != flow->is_confirmed)
 		return false;
 	known->client_closed = flow->client_closed;
 	known->backend_closed = flow->backend_closed;
 	known->state = flow->state;
-	if (known->is_reply == flow->is_reply)
+	/* Whose port it is, the reply's entry tells: so while nothing is sure it has to know of both. */
+	if (known->is_reply == flow->is_reply || !flow->is_confirmed)
 		known->seen = flow->seen;
 	return true;
 }
 
-/* The other entry may have been forgotten alone, and another conversation have its place since. */
-static __always_inline bool is_anothers(const struct flow *other)
+/* Makes the entry anew that got lost. */
+static __always_inline bool restore(const struct flow *flow)
 {
-	struct flow *known = bpf_map_lookup_elem(&flows, &other->from);
-
-	if (!known)
-		known = bpf_map_lookup_elem(&flows_new, &other->from);
-	return known && !same_tuple(&known->to, &other->to);
+	return flow->is_confirmed ? !bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY)
+				  : !bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
 }
 
 /*
- * Writes how far the conversation has come into both entries, and makes the other one anew if it got lost. False: there
- * is no place for it.
+ * Writes how far the conversation has come into both entries, and makes one anew that got lost. False: there is no place
+ * for it.
  */
 __noinline bool save(struct flow *flow)
 {
 	bool becomes_confirmed;
-	struct flow other;
+	struct flow other, *known;
 
 	if (!flow)
 		return false;
 	becomes_confirmed = !flow->is_confirmed && flow->state >= FLOW_CONFIRMED && flow->state < FLOW_CLOSED;
-	flow->is_confirmed |= becomes_confirmed;
 	turn_flow_round(flow, &other);
-	if (is_anothers(&other)) {
+	known = find_entry(&other.from);
+	/* It may have been forgotten alone, and another conversation have its place since. */
+	if (known && !same_tuple(&known->to, &other.to)) {
 		bpf_map_delete_elem(&flows, &flow->from);
 		bpf_map_delete_elem(&flows_new, &flow->from);
 		return false;
 	}
+	if (becomes_confirmed) {
+		flow->is_confirmed = other.is_confirmed = 1;
+		return confirm(flow, &other);
+	}
 	if (flow->is_confirmed && is_over(flow))
 		return retire(flow, &other);
-	if (!flow->is_confirmed) {
-		bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
-		bpf_map_update_elem(&flows_new, &other.from, &other, BPF_ANY);
-		return true;
-	}
-	if (becomes_confirmed || !write_progress(&flow->from, flow))
-		return confirm(flow, &other);
-	return write_progress(&other.from, flow) || !bpf_map_update_elem(&flows, &other.from, &other, BPF_ANY);
+	if (!write_progress(known, &other.from, flow) && !restore(&other))
+		return false;
+	return write_progress(find_entry(&flow->from), &flow->from, flow) || restore(flow);
 }
 
 /*

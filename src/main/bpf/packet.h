@@ -114,11 +114,12 @@ struct packet {
 	__u16 quoted_transport;
 	__u16 length; /* bytes, from the IP header on */
 	__u16 mtu;    /* the same, that the way lets through */
-	bool is_v4;
-	bool is_fragment;       /* any of several */
-	bool is_later_fragment; /* without ports */
-	bool may_not_fragment;
-	bool is_echo; /* a ping; it has no ports */
+	__sum16 checksum; /* of the IPv4 header */
+	bool is_v4 : 1;
+	bool is_fragment : 1;       /* any of several */
+	bool is_later_fragment : 1; /* without ports */
+	bool may_not_fragment : 1;
+	bool is_echo : 1; /* a ping; it has no ports */
 	__u8 ttl;
 	__u8 flags; /* of TCP; of SCTP the first chunk's type; of ICMP the type */
 	__u8 obstacle; /* enum drop_reason: what its sender is to be told; 0: nothing */
@@ -256,6 +257,7 @@ static __always_inline enum parsed parse_ip4(struct __sk_buff *skb, __u32 at, st
 	packet->is_later_fragment = fragment & IP_FRAGMENT_OFFSET;
 	packet->may_not_fragment = fragment & IP_DONT_FRAGMENT;
 	packet->ttl = ip.ttl;
+	packet->checksum = ip.checksum;
 	return PARSED;
 }
 
@@ -429,6 +431,42 @@ static __always_inline bool set_ttl(struct __sk_buff *skb, const struct packet *
 					    BPF_F_RECOMPUTE_CSUM);
 	return !bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &ttl, 1, 0) &&
 	       !bpf_l3_csum_replace(skb, packet->ip + offsetof(struct ip4_header, checksum), old, new, 2);
+}
+
+static __always_inline __sum16 folded(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/*
+ * Writes addresses and time to live into the packet's own header: IPv4's at once, since every write costs a call. Returns as
+ * write_addresses does.
+ */
+static __always_inline __s64 write_header(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+					  __u8 ttl)
+{
+	const struct tuple *from = &packet->tuple;
+	__be32 old[2] = {from->source.word[3], from->destination.word[3]};
+	struct {
+		__u8 ttl;
+		__u8 protocol;
+		__sum16 checksum;
+		__be32 address[2];
+	} head = {ttl, from->protocol, 0, {to->source.word[3], to->destination.word[3]}};
+	__s64 change;
+
+	if (!packet->is_v4) {
+		change = write_addresses(skb, packet->ip, false, &from->source, &to->source, false);
+		return change >= 0 && ttl != packet->ttl && !set_ttl(skb, packet, ttl) ? -1 : change;
+	}
+	change = bpf_csum_diff(old, sizeof(old), head.address, sizeof(head.address), 0);
+	head.checksum = folded((__u64)(__u16)~packet->checksum + (__u32)change + (__u16)~bpf_htons(packet->ttl << 8) +
+			       bpf_htons(ttl << 8));
+	return bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &head, sizeof(head), 0) ? -1
+													       : change;
 }
 
 #endif

@@ -355,8 +355,8 @@ static __always_inline bool is_outlived(const struct flow *flow, const struct pa
 	return !backend_serves(flow);
 }
 
-/* Writes the packet as the flow says. */
-__noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to)
+/* Writes the packet as the flow says, to live for so long. */
+__noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to, __u32 ttl)
 {
 	const struct tuple *from;
 	__u64 may_be_absent;
@@ -367,7 +367,7 @@ __noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, cons
 	if (!packet || !to)
 		return false;
 	from = &packet->tuple;
-	change = write_addresses(skb, packet->ip, packet->is_v4, &from->source, &to->source, false);
+	change = write_header(skb, packet, to, ttl);
 	if (change < 0)
 		return false;
 	checksum = packet->transport + checksum_offset(from->protocol);
@@ -424,9 +424,11 @@ __noinline bool rewrite_error(struct __sk_buff *skb, const struct packet *packet
 	       !bpf_skb_store_bytes(skb, packet->quoted_transport, &ports[1], sizeof(ports[1]), 0);
 }
 
-static __always_inline bool write(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+static __always_inline bool write(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow, __u8 ttl)
 {
-	return packet->quoted_ip ? rewrite_error(skb, packet, flow) : rewrite(skb, packet, &flow->to);
+	if (!packet->quoted_ip)
+		return rewrite(skb, packet, &flow->to, ttl);
+	return rewrite_error(skb, packet, flow) && (ttl == packet->ttl || set_ttl(skb, packet, ttl));
 }
 
 /* The kernel redirects nothing without a link-layer header; what it says, nobody reads. */
@@ -515,14 +517,17 @@ static __always_inline enum drop_reason obstacle(const struct packet *packet, en
 __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
 {
 	struct bpf_fib_lookup way = {};
+	bool forwards;
 	long found;
 
 	if (!packet || !flow)
 		return TC_ACT_SHOT;
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
 	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
-		return write(skb, packet, flow) ? TC_ACT_UNSPEC : dropped(flow, why_not_written(packet));
-	found = find_way(skb, packet, &flow->to, &way, 0);
+		return write(skb, packet, flow, packet->ttl) ? TC_ACT_UNSPEC : dropped(flow, why_not_written(packet));
+	/* Who has the next hop's link-layer address is looked up as the packet leaves. */
+	found = find_way(skb, packet, &flow->to, &way,
+			 packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0);
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
 		return dropped(flow, DROP_NO_SOURCE);
@@ -532,13 +537,10 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
 		return dropped(flow, packet->obstacle);
 	}
-	if (!write(skb, packet, flow))
+	forwards = found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST)))
 		return dropped(flow, why_not_written(packet));
-	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return deliver(skb, packet, flow);
-	if (from != FROM_HOST && !set_ttl(skb, packet, packet->ttl - 1))
-		return dropped(flow, DROP_NOT_WRITTEN);
-	return redirect(skb, packet, &way);
+	return forwards ? redirect(skb, packet, &way) : deliver(skb, packet, flow);
 }
 
 static __always_inline __u16 icmp4_error(enum drop_reason reason)

@@ -248,7 +248,7 @@ struct packet_settings {
 	__u8 masquerade_all;   /* also what goes to a cluster IP from inside */
 	__u8 detects_local;    /* enum detects: clients are told apart; if not, nobody who asks a cluster IP is from outside */
 	__u8 local_by_range;   /* by their address; else by the device that they come in by */
-	__u8 fib_tells_source; /* the kernel has BPF_FIB_LOOKUP_SRC */
+	__u8 fib_tells_source; /* the kernel has BPF_FIB_LOOKUP_SRC, and what came before it */
 	struct range local[2]; /* who is inside, then: one for each family */
 };
 
