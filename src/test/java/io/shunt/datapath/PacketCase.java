@@ -33,6 +33,8 @@ final class PacketCase {
         FORWARD,
         /** It was changed, and the kernel goes on with it: it is for the node itself, or has to be cut to pieces. */
         CONTINUE,
+        /** It comes in once more, to the node itself, by the device that that has spoken on. */
+        DELIVER,
         /** Its sender gets an answer. */
         REPLY,
         DROP,
@@ -88,6 +90,9 @@ final class PacketCase {
     /** The kernel forgets one direction of a conversation that is not confirmed yet, to make room. */
     record Forgotten(Tuple from) implements Event {}
 
+    /** Nobody speaks for so many seconds. */
+    record Silence(int seconds) implements Event {}
+
     private final String description;
     private final List<Event> before = new ArrayList<>();
     private final List<Drop> drops = new ArrayList<>();
@@ -98,7 +103,7 @@ final class PacketCase {
     private @Nullable Packet in;
     private @Nullable Packet out;
     private Verdict verdict = Verdict.PASS;
-    private boolean flooded;
+    private byte[] linkAddress = PacketLab.DEVICE;
     private int connections = -1;
     private int refused = -1;
 
@@ -136,6 +141,11 @@ final class PacketCase {
         return this;
     }
 
+    PacketCase silent(int seconds) {
+        before.add(new Silence(seconds));
+        return this;
+    }
+
     PacketCase in(Hook from, Draft packet) {
         return in(from, packet.packet());
     }
@@ -147,8 +157,8 @@ final class PacketCase {
     }
 
     /** The frame is addressed to somebody else. */
-    PacketCase flooded() {
-        flooded = true;
+    PacketCase addressed(byte[] to) {
+        linkAddress = to;
         return this;
     }
 
@@ -222,8 +232,9 @@ final class PacketCase {
         return verdict;
     }
 
-    boolean isFlooded() {
-        return flooded;
+    /** To whom the frame is addressed. */
+    byte[] linkAddress() {
+        return linkAddress;
     }
 
     List<Drop> drops() {

@@ -9,6 +9,7 @@ import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketCase.Known;
 import io.shunt.datapath.PacketCase.Put;
 import io.shunt.datapath.PacketCase.Sent;
+import io.shunt.datapath.PacketCase.Silence;
 import io.shunt.datapath.PacketCase.Verdict;
 import io.shunt.datapath.PacketLab.Flow;
 import io.shunt.datapath.PacketLab.Installed;
@@ -35,13 +36,11 @@ final class PacketCheck {
             switch (event) {
                 case Put put -> node.put(put.service());
                 case Forgotten forgotten -> node.forget(forgotten.from());
+                case Silence silence -> node.age(silence.seconds());
                 case Sent sent -> programs.see(sent.hook(), sent.packet().framed(), false);
             }
         }
-        Packet in = each.in().framed();
-        if (each.isFlooded()) {
-            in = in.to(new byte[] {2, 0, 0, 0, 0, 7});
-        }
+        Packet in = each.in().framed().to(each.linkAddress());
         Made made = programs.see(each.hook(), in, true);
         assertThat(made.verdict()).as("%s: becomes %s", each, made.packet()).isEqualTo(each.verdict());
         if (made.verdict() == Verdict.PASS) {

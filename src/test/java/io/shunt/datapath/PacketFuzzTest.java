@@ -42,6 +42,13 @@ class PacketFuzzTest {
     private static final int MOST_ENTRIES = 8_000;
 
     private static final int CHANGE = 2_000;
+    private static final int SILENCE = 5 * CHANGE;
+
+    /** Longer than half-open conversations keep their ports, which is 5 seconds. */
+    private static final int SILENT_SECONDS = 6;
+
+    /** Shorter than that, or the model would have to know the time. */
+    private static final long EPOCH_NANOS = TimeUnit.SECONDS.toNanos(4);
 
     enum Rules {
         PLAIN(new PacketSettings(61_000, 64, false, false, List.of(), true)),
@@ -107,7 +114,12 @@ class PacketFuzzTest {
         PacketRun run = node.run();
         run.summed(false);
         byte[] out = new byte[PacketRun.ROOM];
-        for (int i = 1; model.size() < MOST_ENTRIES && packets < end; i++) {
+        long begun = System.nanoTime();
+        for (int i = 1; model.size() < MOST_ENTRIES && packets < end && System.nanoTime() - begun < EPOCH_NANOS; i++) {
+            if (i % SILENCE == 0) {
+                node.age(SILENT_SECONDS);
+                model.age();
+            }
             if (i % CHANGE == 0) {
                 VirtualService changed = source.changed();
                 model.put(changed, node.put(changed));

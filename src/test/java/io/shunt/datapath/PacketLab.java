@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Direction;
@@ -45,6 +46,9 @@ import org.jspecify.annotations.Nullable;
 final class PacketLab implements AutoCloseable {
     static final byte[] DEVICE = {2, 0, 0, 0, 0, 1};
     static final byte[] SENDER = {2, 0, 0, 0, 0, (byte) 0x99};
+    /** What the programs write over the link-layer address of what they send to the node itself. */
+    static final byte[] DELIVERED = {2, 's', 'h', 'u', 'n', 't'};
+
     static final int NARROW_MTU = 1280;
 
     private static final MapSizes SIZES = new MapSizes(1024, 4096, 65_536);
@@ -56,6 +60,7 @@ final class PacketLab implements AutoCloseable {
     private static final State[] STATES = State.values();
     private static final long FROM = Layouts.offset(Layouts.FLOW, "from");
     private static final long TO = Layouts.offset(Layouts.FLOW, "to");
+    private static final long SEEN = Layouts.offset(Layouts.FLOW, "seen");
     private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
     private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
     private static final long IS_CONFIRMED = Layouts.offset(Layouts.FLOW, "is_confirmed");
@@ -310,6 +315,20 @@ final class PacketLab implements AutoCloseable {
             writeKey(from);
             if (!newFlows.delete(tuple)) {
                 throw new IllegalStateException("nothing to forget of " + from);
+            }
+        }
+
+        /** As if nobody had spoken for so many seconds more. */
+        void age(int seconds) {
+            for (BpfMap map : List.of(flows, newFlows)) {
+                List<byte[]> all = new ArrayList<>();
+                map.forEach((key, value) -> all.add(value.toArray(JAVA_BYTE)));
+                for (byte[] each : all) {
+                    MemorySegment.copy(each, 0, flow, JAVA_BYTE, 0, each.length);
+                    MemorySegment.copy(flow, FROM, tuple, 0, tuple.byteSize());
+                    flow.set(JAVA_INT, SEEN, flow.get(JAVA_INT, SEEN) - seconds);
+                    map.update(tuple, flow, 0);
+                }
             }
         }
 

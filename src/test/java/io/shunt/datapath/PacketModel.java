@@ -87,6 +87,9 @@ final class PacketModel {
         final boolean fromHost;
         State state = State.OPENING;
         boolean isConfirmed;
+        /** Whether nobody has spoken for so long that its port is free if it is not confirmed. */
+        boolean isSilent;
+
         boolean clientClosed;
         boolean backendClosed;
 
@@ -100,6 +103,10 @@ final class PacketModel {
 
         boolean isOver() {
             return state == State.CLOSED || state == State.RESET;
+        }
+
+        boolean keepsPort() {
+            return !isOver() && (isConfirmed || !isSilent);
         }
 
         /** What the packets look like that go the other way. */
@@ -201,6 +208,11 @@ final class PacketModel {
                 addresses.merge(frontend.address(), access.external(), Boolean::logicalAnd);
             }
         });
+    }
+
+    /** Nobody speaks for longer than half-open conversations keep their ports. */
+    void age() {
+        talks.values().forEach(talk -> talk.isSilent = true);
     }
 
     /** Conversations that were begun, some of them over or forgotten. */
@@ -507,6 +519,9 @@ final class PacketModel {
         if (hook == Hook.FORWARDED || hook == Hook.OUTSIDE && !Arrays.equals(in, 0, 6, PacketLab.DEVICE, 0, 6)) {
             return outcome.passes("is not looked at");
         }
+        if (hook == Hook.POD && Arrays.equals(in, 0, 6, PacketLab.DELIVERED, 0, 6)) {
+            return outcome.passes("was sent to the node itself by these programs");
+        }
         if (!packet.read(in, inSize)) {
             return outcome.passes("is none of ours");
         }
@@ -560,6 +575,7 @@ final class PacketModel {
     }
 
     private void advance(Talk talk, boolean isReply) {
+        talk.isSilent = false;
         int flags = packet.protocol == TCP && !packet.later ? packet.flags : 0;
         if ((flags & 4) != 0) {
             talk.state = State.RESET;
@@ -695,14 +711,14 @@ final class PacketModel {
 
     private boolean isFree(Tuple to) {
         Talk other = talks.get(to.turnedRound());
-        return other == null || other.isOver();
+        return other == null || !other.keepsPort();
     }
 
     private Address source(Hook hook, Asked asked, boolean inside, Target target) {
         boolean masquerades = asked.access.external()
                 ? asked.access.outside() != Reach.LOCAL
                 : settings.masqueradeAll() || detectsLocal() && !inside;
-        if (!(masquerades && hook != Hook.HOST) && !packet.source.equals(target.address)) {
+        if (!masquerades && hook != Hook.HOST && !packet.source.equals(target.address)) {
             return packet.source;
         }
         Way way = way(target.address);
@@ -756,12 +772,18 @@ final class PacketModel {
             return outcome.becomes(UNSPEC, from, to, isReply, packet.ttl);
         }
         Way way = way(to.destination());
+        if (way == null && hook == Hook.HOST) {
+            count(talk.offer.id, Reason.NO_SOURCE, isReply);
+            return outcome.drops("would go from the node to itself");
+        }
         if (way != null) {
             if (hook != Hook.HOST && packet.ttl <= 1) {
                 count(talk.offer.id, Reason.TTL, isReply);
                 return outcome.told("has come too far", packet.v4 ? 0x0b00 : 0x0300, 0);
             }
-            if (packet.length > way.mtu && packet.dontFragment) {
+            boolean divisible =
+                    !packet.dontFragment && hook != Hook.HOST && to.source().equals(from.source());
+            if (packet.length > way.mtu && !divisible) {
                 count(talk.offer.id, Reason.TOO_BIG, isReply);
                 return outcome.told("is too big", packet.v4 ? 0x0304 : 0x0200, way.mtu);
             }
@@ -772,8 +794,9 @@ final class PacketModel {
         }
         if (way == null || packet.length > way.mtu) {
             // The node's own device waits for what its own conversation is told.
-            boolean handed = isReply && talk.fromHost && hook == Hook.POD;
-            return outcome.becomes(handed ? REDIRECT : UNSPEC, from, to, isReply, packet.ttl);
+            return isReply && talk.fromHost && hook == Hook.POD
+                    ? outcome.becomes(REDIRECT, PacketLab.DELIVERED, from, to, isReply, packet.ttl)
+                    : outcome.becomes(UNSPEC, from, to, isReply, packet.ttl);
         }
         return outcome.becomes(REDIRECT, from, to, isReply, hook == Hook.HOST ? packet.ttl : packet.ttl - 1);
     }
@@ -942,6 +965,11 @@ final class PacketModel {
 
         @Nullable
         String becomes(int expectedRetval, Tuple from, Tuple to, boolean isReply, int ttl) {
+            return becomes(expectedRetval, Arrays.copyOf(in, 6), from, to, isReply, ttl);
+        }
+
+        @Nullable
+        String becomes(int expectedRetval, byte[] linkAddress, Tuple from, Tuple to, boolean isReply, int ttl) {
             Fate fate = packet.quotedIp != 0
                     ? Fate.TRANSLATED_ERROR
                     : packet.fragment ? Fate.TRANSLATED_FRAGMENT : Fate.TRANSLATED;
@@ -950,6 +978,7 @@ final class PacketModel {
                 return "should return " + expectedRetval + " and become " + to;
             }
             byte[] expected = copy();
+            System.arraycopy(linkAddress, 0, expected, 0, 6);
             boolean follow = packet.quotedIp != 0 ? error(expected, from, to, isReply) : plain(expected, from, to);
             setTtl(expected, ttl);
             if (!follow || !headerFollows(expected, packet.ip)) {

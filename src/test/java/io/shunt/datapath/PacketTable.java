@@ -540,22 +540,67 @@ final class PacketTable {
                 .in(Hook.POD, first(nodePort))
                 .becomes(Verdict.FORWARD, first(nodePort).forwarded(talk.masqueraded(net.node, net.far)));
         Tuple host = talk.between(net.node, CLIENT_PORT, net.cluster, SERVICE_PORT);
-        Tuple fromHost = talk.heard(net.node, CLIENT_PORT, net.pod);
-        add(talk, "the node itself by a cluster IP")
-                .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
+        VirtualService here = talk.service(talk.at(net.cluster), Access.OPEN, talk.here());
+        Tuple toPod = talk.masqueraded(net.bridge, net.pod);
+        add(talk, "the node itself by a cluster IP, from where it speaks to its pods")
+                .given(here)
                 .in(Hook.HOST, first(host))
-                .becomes(Verdict.FORWARD, first(host).between(fromHost))
-                .knows(host, fromHost, State.OPENING);
-        add(talk, "a backend's reply to the node itself")
-                .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.far()))
+                .becomes(Verdict.FORWARD, first(host).between(toPod))
+                .counts(1, 0)
+                .knows(host, toPod, State.OPENING);
+        add(talk, "a pod's reply to the node itself, which waits for it at the device that it has spoken on")
+                .given(here)
                 .after(Hook.HOST, first(host))
-                .in(
-                        Hook.OUTSIDE,
-                        more(talk.heard(net.node, CLIENT_PORT, net.far).turnedRound()))
-                .becomes(
-                        Verdict.CONTINUE,
-                        more(talk.heard(net.node, CLIENT_PORT, net.far).turnedRound())
-                                .between(host.turnedRound()));
+                .in(Hook.POD, more(toPod.turnedRound()))
+                .becomes(Verdict.DELIVER, more(toPod.turnedRound()).between(host.turnedRound()))
+                .knows(host, toPod, State.ANSWERED);
+        add(talk, "the node itself goes on")
+                .given(here)
+                .after(Hook.HOST, first(host))
+                .after(Hook.POD, more(toPod.turnedRound()))
+                .in(Hook.HOST, more(host))
+                .becomes(Verdict.FORWARD, more(host).between(toPod))
+                .counts(1, 0)
+                .knows(host, toPod, State.CONFIRMED);
+        VirtualService far = talk.service(talk.at(net.cluster), Access.OPEN, talk.far());
+        Tuple toFar = talk.heard(net.node, CLIENT_PORT, net.far);
+        add(talk, "the node itself keeps its port where it speaks from the address that it has chosen")
+                .given(far)
+                .in(Hook.HOST, first(host))
+                .becomes(Verdict.FORWARD, first(host).between(toFar))
+                .knows(host, toFar, State.OPENING);
+        add(talk, "a backend's reply to the node itself, by the device that it has spoken on")
+                .given(far)
+                .after(Hook.HOST, first(host))
+                .in(Hook.OUTSIDE, more(toFar.turnedRound()))
+                .becomes(Verdict.CONTINUE, more(toFar.turnedRound()).between(host.turnedRound()));
+        add(talk, "the node itself into the tunnel, from the tunnel's address")
+                .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.narrow()))
+                .in(Hook.HOST, first(host))
+                .becomes(Verdict.FORWARD, first(host).between(talk.masqueraded(net.tunnel, net.narrow)));
+        Tuple external = talk.between(net.node, CLIENT_PORT, net.external, SERVICE_PORT);
+        add(talk, "policy Local, the node itself to a pod: from where it speaks to its pods")
+                .given(talk.service(talk.at(net.external), HERE, talk.here()))
+                .in(Hook.HOST, first(external))
+                .becomes(Verdict.FORWARD, first(external).between(toPod));
+        VirtualService onNode =
+                talk.service(talk.at(net.cluster), Access.OPEN, Talk.backend(net.node, Backend.State.BOTH));
+        add(talk, "the node itself by way of a device to itself: the kernel would take it for a forgery")
+                .given(onNode)
+                .in(Hook.HOST, first(host))
+                .dropped(Reason.NO_SOURCE, Direction.TO_BACKEND);
+        add(talk, "a frame for the node itself that these programs have sent, at the network: it was seen to")
+                .given(talk.nodePort(ANYWHERE, talk.here()))
+                .in(Hook.OUTSIDE, first(talk.asks()))
+                .addressed(PacketLab.DELIVERED)
+                .passes()
+                .counts(0, 0);
+        add(talk, "a frame for the node itself that these programs have sent, at the pods: it was seen to")
+                .given(here)
+                .in(Hook.POD, first(cluster))
+                .addressed(PacketLab.DELIVERED)
+                .passes()
+                .counts(0, 0);
         add(talk, "what the node forwards was seen to where it came in")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
                 .in(Hook.FORWARDED, first(host))
@@ -607,6 +652,12 @@ final class PacketTable {
                 .given(talk.nodePort(ANYWHERE, talk.far()))
                 .in(Hook.OUTSIDE, first(asks))
                 .becomes(Verdict.FORWARD, first(asks).forwarded(talk.masqueraded(net.node, net.far)));
+        Tuple host = talk.between(net.node, CLIENT_PORT, net.cluster, SERVICE_PORT);
+        add(talk, "where the kernel does not tell its source, the device's, for the node itself too")
+                .with(new PacketSettings(PORT, 1, false, false, List.of(), false))
+                .given(service)
+                .in(Hook.HOST, first(host))
+                .becomes(Verdict.FORWARD, first(host).between(masqueraded));
     }
 
     private void ports(Talk talk) {
@@ -621,6 +672,61 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, first(other))
                 .dropped(Reason.NO_PORT, Direction.TO_BACKEND)
                 .counts(1, 0)
+                .knows(asks, masqueraded, State.OPENING)
+                .knowsNothingOf(other);
+        add(talk, "a port is free once nobody has spoken for long who was not answered")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .silent(6)
+                .in(Hook.OUTSIDE, first(other))
+                .becomes(Verdict.FORWARD, first(other).forwarded(masqueraded))
+                .counts(2, 0)
+                .knows(other, masqueraded, State.OPENING)
+                .knowsNothingOf(asks);
+        add(talk, "a port is free once nobody has spoken for long who was answered and has not come back")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .after(Hook.POD, more(masqueraded.turnedRound()))
+                .silent(6)
+                .in(Hook.OUTSIDE, first(other))
+                .becomes(Verdict.FORWARD, first(other).forwarded(masqueraded))
+                .knows(other, masqueraded, State.OPENING)
+                .knowsNothingOf(asks);
+        add(talk, "who has not been answered for some seconds keeps his port")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .silent(3)
+                .in(Hook.OUTSIDE, first(other))
+                .dropped(Reason.NO_PORT, Direction.TO_BACKEND)
+                .knows(asks, masqueraded, State.OPENING)
+                .knowsNothingOf(other);
+        add(talk, "who has spoken again keeps his port")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .silent(6)
+                .after(Hook.OUTSIDE, first(asks))
+                .in(Hook.OUTSIDE, first(other))
+                .dropped(Reason.NO_PORT, Direction.TO_BACKEND)
+                .counts(1, 0)
+                .knows(asks, masqueraded, State.OPENING);
+        add(talk, "a conversation keeps its port however silent it is")
+                .given(service)
+                .after(Hook.OUTSIDE, first(asks))
+                .after(Hook.POD, more(masqueraded.turnedRound()))
+                .after(Hook.OUTSIDE, more(asks))
+                .silent(60)
+                .in(Hook.OUTSIDE, first(other))
+                .dropped(Reason.NO_PORT, Direction.TO_BACKEND)
+                .knows(asks, masqueraded, State.CONFIRMED);
+        add(talk, "who was silent for long and has lost his port begins anew")
+                .given(talk.nodePort(ANYWHERE, talk.here()))
+                .after(Hook.OUTSIDE, first(asks))
+                .silent(6)
+                .after(Hook.OUTSIDE, first(other))
+                .silent(6)
+                .in(Hook.OUTSIDE, first(asks))
+                .becomes(Verdict.FORWARD, first(asks).forwarded(masqueraded))
+                .counts(3, 0)
                 .knows(asks, masqueraded, State.OPENING)
                 .knowsNothingOf(other);
         Tuple fitting = talk.between(net.client, PORT, net.node, NODE_PORT);
@@ -1258,7 +1364,7 @@ final class PacketTable {
         add(talk, "from the node itself, one hop is enough to a pod")
                 .given(talk.service(talk.at(net.cluster), Access.OPEN, talk.here()))
                 .in(Hook.HOST, first(host).ttl(1))
-                .becomes(Verdict.FORWARD, first(host).ttl(1).between(talk.heard(net.node, CLIENT_PORT, net.pod)));
+                .becomes(Verdict.FORWARD, first(host).ttl(1).between(heard));
         int tooBig = net.v4() ? 0x0304 : 0x0200;
         int overhead = (net.v4() ? 20 : 40)
                 + switch (talk.protocol) {
@@ -1292,12 +1398,70 @@ final class PacketTable {
                 .in(Hook.OUTSIDE, laterBig)
                 .becomes(Verdict.REPLY, talk.answer(laterBig, asks, tooBig, PacketLab.NARROW_MTU))
                 .counts(Reason.TOO_BIG, Direction.TO_BACKEND);
+        VirtualService inside = talk.service(talk.at(net.cluster), Access.OPEN, talk.narrow());
+        Packet hostBig = first(host).payload(most + 4).packet();
+        add(talk, "from the node itself, too big for the way")
+                .given(inside)
+                .in(Hook.HOST, hostBig)
+                .becomes(Verdict.REPLY, talk.answer(hostBig, host, tooBig, PacketLab.NARROW_MTU))
+                .counts(Reason.TOO_BIG, Direction.TO_BACKEND)
+                .knows(host, narrow, State.OPENING);
         if (net.v4()) {
-            Draft divisible = first(asks).payload(most + 4).mayFragment();
-            add(talk, "too big, but it may be cut: the kernel does")
+            divisible(talk, most + 4);
+        }
+    }
+
+    /** Too large for the narrow way, but it may be cut. */
+    private void divisible(Talk talk, int payload) {
+        Net net = talk.net;
+        int tooBig = 0x0304;
+        VirtualService inside = talk.service(talk.at(net.cluster), Access.OPEN, talk.narrow());
+        Tuple cluster = talk.between(net.client, CLIENT_PORT, net.cluster, SERVICE_PORT);
+        Draft own = first(cluster).payload(payload).mayFragment();
+        add(talk, "too big, but it may be cut, in the client's own name: the kernel does")
+                .given(inside)
+                .in(Hook.OUTSIDE, own)
+                .becomes(Verdict.CONTINUE, own.between(talk.heard(net.client, CLIENT_PORT, net.narrow)));
+        Tuple asks = talk.asks();
+        Tuple narrow = talk.masqueraded(net.tunnel, net.narrow);
+        Packet masqueraded = first(asks).payload(payload).mayFragment().packet();
+        add(talk, "too big, but it may be cut, in the node's name: the kernel would take it for a forgery")
+                .given(talk.nodePort(ANYWHERE, talk.narrow()))
+                .in(Hook.OUTSIDE, masqueraded)
+                .becomes(Verdict.REPLY, talk.answer(masqueraded, asks, tooBig, PacketLab.NARROW_MTU))
+                .counts(Reason.TOO_BIG, Direction.TO_BACKEND)
+                .knows(asks, narrow, State.OPENING);
+        Tuple host = talk.between(net.node, CLIENT_PORT, net.cluster, SERVICE_PORT);
+        Packet fromHost = first(host).payload(payload).mayFragment().packet();
+        add(talk, "too big, but it may be cut, from the node itself")
+                .given(inside)
+                .in(Hook.HOST, fromHost)
+                .becomes(Verdict.REPLY, talk.answer(fromHost, host, tooBig, PacketLab.NARROW_MTU))
+                .counts(Reason.TOO_BIG, Direction.TO_BACKEND)
+                .knows(host, narrow, State.OPENING);
+        Tuple back = talk.between(net.narrow, CLIENT_PORT, net.node, NODE_PORT);
+        Tuple heard = talk.masqueraded(net.bridge, net.pod).turnedRound();
+        Packet reply = more(heard).payload(payload).mayFragment().packet();
+        add(talk, "a reply too big, but it may be cut: it seems to come from the service")
+                .given(talk.nodePort(ANYWHERE, talk.here()))
+                .after(Hook.OUTSIDE, first(back))
+                .in(Hook.POD, reply)
+                .becomes(Verdict.REPLY, talk.answer(reply, heard, tooBig, PacketLab.NARROW_MTU))
+                .counts(Reason.TOO_BIG, Direction.TO_CLIENT);
+        if (talk.protocol == Protocol.UDP) {
+            List<Packet> pieces = first(asks).payload(3_000).fragments(1_400);
+            add(talk, "the first fragment, too big, in the node's name")
                     .given(talk.nodePort(ANYWHERE, talk.narrow()))
-                    .in(Hook.OUTSIDE, divisible)
-                    .becomes(Verdict.CONTINUE, divisible.between(narrow));
+                    .in(Hook.OUTSIDE, pieces.get(0))
+                    .becomes(Verdict.REPLY, talk.answer(pieces.get(0), asks, tooBig, PacketLab.NARROW_MTU))
+                    .counts(Reason.TOO_BIG, Direction.TO_BACKEND)
+                    .knows(asks, narrow, State.OPENING);
+            add(talk, "a later fragment, too big, in the node's name: its sender has been told")
+                    .given(talk.nodePort(ANYWHERE, talk.narrow()))
+                    .after(Hook.OUTSIDE, pieces.get(0))
+                    .in(Hook.OUTSIDE, pieces.get(1))
+                    .dropped(Reason.TOO_BIG, Direction.TO_BACKEND)
+                    .counts(Reason.TOO_BIG, Direction.TO_BACKEND);
         }
     }
 
@@ -1593,7 +1757,7 @@ final class PacketTable {
             add(talk, "a frame for somebody else, which a switch has flooded")
                     .given(talk.nodePort(ANYWHERE, talk.here()))
                     .in(Hook.OUTSIDE, first(talk.asks()))
-                    .flooded()
+                    .addressed(new byte[] {2, 0, 0, 0, 0, 7})
                     .passes()
                     .counts(0, 0);
             Talk udp = new Talk(net, Protocol.UDP);

@@ -151,7 +151,7 @@ final class RandomPackets {
     /** The next packet, from the Ethernet header on. */
     byte[] next(List<Talk> talks) {
         byte[] frame = (talks.isEmpty() ? first() : any(talks)).bytes();
-        System.arraycopy(PacketLab.DEVICE, 0, frame, 0, 6);
+        System.arraycopy(oneIn(200) ? PacketLab.DELIVERED : PacketLab.DEVICE, 0, frame, 0, 6);
         System.arraycopy(PacketLab.SENDER, 0, frame, 6, 6);
         if (oneIn(40)) {
             hook = Hook.values()[random.nextInt(4)];
