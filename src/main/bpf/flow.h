@@ -85,18 +85,21 @@ static __always_inline struct flow *find_entry(const struct tuple *tuple)
 }
 
 /*
- * Copies what is known of such a packet's flow. Returns the entry, for who wants to write into it; null if there is
- * none, or if it became another's meanwhile.
+ * Copies what is known of such a packet's flow. False if there is none, or if it became another's meanwhile. Not inlined,
+ * as the copy takes room that its caller has to leave to others.
  */
-static __always_inline struct flow *find_flow(const struct tuple *tuple, struct flow *copy)
+__noinline bool find_flow(const struct tuple *tuple, struct flow *copy)
 {
-	struct flow *flow = find_entry(tuple);
+	struct flow *flow;
 
+	if (!tuple || !copy)
+		return false;
+	flow = find_entry(tuple);
 	if (!flow)
-		return NULL;
+		return false;
 	*copy = *flow;
 	barrier();
-	return same_tuple((struct tuple *)&copy->from, tuple) && same_tuple(&flow->from, tuple) ? flow : NULL;
+	return same_tuple(&copy->from, tuple) && same_tuple(&flow->from, tuple);
 }
 
 /* The entry of the other direction. */
