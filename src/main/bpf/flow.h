@@ -36,15 +36,6 @@ struct {
 	__type(value, struct fragment);
 } fragments SEC(".maps");
 
-/* What has been dropped or refused, and why? */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, struct drop_key);
-	__type(value, __u64);
-} drops SEC(".maps");
-
 /* From which addresses do masqueraded packets leave? By the device's index, where the kernel cannot tell. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -53,19 +44,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct device_sources);
 } device_sources SEC(".maps");
-
-__noinline int count_drop(__u32 service_id, __u32 reason, __u32 direction)
-{
-	struct drop_key key = {.service_id = service_id, .reason = reason, .direction = direction};
-	__u64 *count = bpf_map_lookup_elem(&drops, &key);
-	__u64 one = 1;
-
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	else
-		bpf_map_update_elem(&drops, &key, &one, BPF_ANY);
-	return 0;
-}
 
 static __always_inline __u32 now_seconds(void)
 {

@@ -16,6 +16,7 @@
 
 #include "affinity.h"
 #include "bind.h"
+#include "event.h"
 #include "maps.h"
 #include "peer.h"
 #include "service.h"
@@ -45,9 +46,30 @@ static __always_inline enum verdict fail(int error)
 	return DENY;
 }
 
-static __always_inline enum verdict refuse(const struct service *service)
+/* From where a socket would speak that is not bound is not known yet, nor is its port. */
+static __always_inline void tell_refused(struct bpf_sock_addr *ctx, const struct origin *origin, __u32 service_id,
+					 enum drop_reason reason)
 {
-	count_refused(service->id);
+	struct drop_event *event = new_event(service_id, reason, TO_BACKEND, 0);
+
+	if (!event)
+		return;
+	event->tuple.source = bound_address(ctx);
+	event->tuple.destination = origin->service;
+	event->tuple.source_port = 0;
+	event->tuple.destination_port = origin->service_port;
+	event->tuple.protocol = ctx->protocol;
+	__builtin_memset(event->tuple.pad, 0, sizeof(event->tuple.pad));
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* Not inlined: the calls that are let through should have the registers. */
+__noinline int refuse(struct bpf_sock_addr *ctx, const struct origin *origin, __u32 service_id, __u32 reason)
+{
+	if (origin) {
+		count_refused(service_id);
+		tell_refused(ctx, origin, service_id, reason);
+	}
 	return fail(ECONNREFUSED);
 }
 
@@ -81,15 +103,17 @@ static __always_inline enum verdict connect_tcp(struct bpf_sock_addr *ctx, struc
 {
 	struct service service = find_service(ctx, asked, NULL, IPPROTO_TCP);
 
-	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL))
-		return refuse(&service);
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL)) {
+		set_service(origin, asked);
+		return refuse(ctx, origin, service.id, DROP_SOURCE_RANGE);
+	}
 	if (!service.id) {
 		tcp_forget(bpf_get_socket_cookie(ctx));
 		return ALLOW;
 	}
 	set_service(origin, asked);
 	if (!tcp_choose(ctx, &service, origin))
-		return refuse(&service);
+		return refuse(ctx, origin, service.id, DROP_REFUSED);
 	tcp_remember(ctx, origin);
 	count_connection(service.id);
 	return TRANSLATE;
@@ -101,15 +125,17 @@ static __always_inline enum verdict connect_udp(struct bpf_sock_addr *ctx, struc
 	struct service service = find_service(ctx, asked, NULL, IPPROTO_UDP);
 	struct udp_socket socket = udp_socket(ctx);
 
-	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL))
-		return refuse(&service);
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, NULL)) {
+		set_service(origin, asked);
+		return refuse(ctx, origin, service.id, DROP_SOURCE_RANGE);
+	}
 	if (!service.id) {
 		udp_forget(&socket, asked);
 		return ALLOW;
 	}
 	set_service(origin, asked);
 	if (!udp_choose_for_client(ctx, &socket, &service, origin))
-		return refuse(&service);
+		return refuse(ctx, origin, service.id, DROP_REFUSED);
 	udp_remember(ctx, &socket, origin);
 	count_connection(service.id);
 	return TRANSLATE;
@@ -136,8 +162,10 @@ static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, struct p
 	if (ctx->protocol != IPPROTO_UDP)
 		return ALLOW;
 	service = find_service(ctx, asked, source, IPPROTO_UDP);
-	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, source))
-		return refuse(&service);
+	if (service.access & ACCESS_RESTRICTED && is_shut_out(ctx, &service, source)) {
+		set_service(origin, asked);
+		return refuse(ctx, origin, service.id, DROP_SOURCE_RANGE);
+	}
 	socket = udp_socket(ctx);
 	if (!service.id) {
 		/* A plain send() on a connected IPv6 socket comes here too, if its peer is v4-mapped. */
@@ -149,7 +177,7 @@ static __always_inline enum verdict send_udp(struct bpf_sock_addr *ctx, struct p
 	if (udp_stick(&socket, service.id, origin))
 		return TRANSLATE;
 	if (!udp_choose_for_client(ctx, &socket, &service, origin))
-		return refuse(&service);
+		return refuse(ctx, origin, service.id, DROP_REFUSED);
 	udp_remember(ctx, &socket, origin);
 	count_connection(service.id);
 	return TRANSLATE;

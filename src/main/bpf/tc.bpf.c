@@ -15,6 +15,7 @@
 
 #include "affinity.h"
 #include "answer.h"
+#include "drop.h"
 #include "flow.h"
 #include "maps.h"
 #include "nat.h"
@@ -272,8 +273,11 @@ __noinline int make_way(const struct packet *packet, struct flow *flow)
 	return EVADE;
 }
 
-/* Begins a flow to a backend of the service. Its source port is still to be found. */
-__noinline int begin(struct __sk_buff *skb, const struct packet *packet, __u32 from, struct flow *flow)
+/*
+ * Begins a flow to a backend of the service. Its source port is still to be found. What goes no further has an
+ * obstacle.
+ */
+__noinline int begin(struct __sk_buff *skb, struct packet *packet, __u32 from, struct flow *flow)
 {
 	struct origin origin = {};
 	struct service service;
@@ -283,22 +287,25 @@ __noinline int begin(struct __sk_buff *skb, const struct packet *packet, __u32 f
 	if (!packet || !flow)
 		return PASS;
 	service = find_asked(&packet->tuple);
-	if (service.id == SERVICE_OF_ADDRESS)
+	if (service.id == SERVICE_OF_ADDRESS) {
+		packet->obstacle = DROP_NO_SERVICE;
 		return REFUSE;
+	}
 	if (!service.id)
 		return PASS;
 	flow->service_id = service.id;
 	if (service.access & ACCESS_RESTRICTED && !is_in_range(service.id, &packet->tuple.source)) {
-		count_drop(service.id, DROP_SOURCE_RANGE, TO_BACKEND);
+		packet->obstacle = DROP_SOURCE_RANGE;
 		return DROP;
 	}
 	inside = is_inside(packet, from);
 	reach = service.access & (inside ? ACCESS_INSIDE_LOCAL : ACCESS_OUTSIDE_LOCAL) ? REACH_LOCAL : REACH_CLUSTER;
 	if (!choose(packet, &service, reach, &origin)) {
 		if (reach == REACH_LOCAL && read_set(set_id(service.id, REACH_CLUSTER)).count) {
-			count_drop(service.id, DROP_NO_LOCAL_BACKEND, TO_BACKEND);
+			packet->obstacle = DROP_NO_LOCAL_BACKEND;
 			return DROP;
 		}
+		packet->obstacle = DROP_REFUSED;
 		count_refused(service.id);
 		return REFUSE;
 	}
@@ -315,27 +322,26 @@ __noinline int begin(struct __sk_buff *skb, const struct packet *packet, __u32 f
 		       : FOLLOW;
 }
 
-/* Finds the source port of a flow just begun, and remembers it. */
-static __always_inline enum verdict remember(struct flow *flow, enum verdict verdict)
+/* Finds the source port of a flow just begun, and remembers it. False: the packet has an obstacle. */
+static __always_inline bool remember(struct packet *packet, struct flow *flow, enum verdict verdict)
 {
 	bool keeps_port = verdict != EVADE && (same_address(&flow->from.source, &flow->to.source) ||
 					       is_masquerade_port(flow->from.source_port));
-	enum drop_reason reason = DROP_FLOWS_FULL;
 
+	packet->obstacle = DROP_FLOWS_FULL;
 	switch (reserve_port(flow, keeps_port)) {
 	case RESERVED:
 		if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
-			break;
+			return false;
+		packet->obstacle = 0;
 		count_connection(flow->service_id);
-		return FOLLOW;
+		return true;
 	case TAKEN:
-		reason = DROP_NO_PORT;
-		break;
-	case NO_ROOM:
-		break;
+		packet->obstacle = DROP_NO_PORT;
+		return false;
+	default:
+		return false;
 	}
-	count_drop(flow->service_id, reason, TO_BACKEND);
-	return DROP;
 }
 
 static __always_inline bool backend_serves(const struct flow *flow)
@@ -477,17 +483,6 @@ static __always_inline bool take_in(struct __sk_buff *skb)
 	return true;
 }
 
-static __always_inline enum direction direction(const struct flow *flow)
-{
-	return flow->is_reply ? TO_CLIENT : TO_BACKEND;
-}
-
-static __always_inline int dropped(const struct flow *flow, enum drop_reason reason)
-{
-	count_drop(flow->service_id, reason, direction(flow));
-	return TC_ACT_SHOT;
-}
-
 static __always_inline enum drop_reason why_not_written(const struct packet *packet)
 {
 	return packet->is_fragment && packet->tuple.protocol == IPPROTO_SCTP ? DROP_FRAGMENT : DROP_NOT_WRITTEN;
@@ -524,22 +519,22 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 		return TC_ACT_SHOT;
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
 	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
-		return write(skb, packet, flow, packet->ttl) ? TC_ACT_UNSPEC : dropped(flow, why_not_written(packet));
+		return write(skb, packet, flow, packet->ttl) ? TC_ACT_UNSPEC : dropped(skb, packet, flow, why_not_written(packet));
 	/* Who has the next hop's link-layer address is looked up as the packet leaves. */
 	found = find_way(skb, packet, &flow->to, &way,
 			 packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0);
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
-		return dropped(flow, DROP_NO_SOURCE);
+		return dropped(skb, packet, flow, DROP_NO_SOURCE);
 	packet->obstacle = obstacle(packet, from, found, flow);
 	if (packet->obstacle) {
 		/* Of any other error this would be something else. */
 		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
-		return dropped(flow, packet->obstacle);
+		return dropped(skb, packet, flow, packet->obstacle);
 	}
 	forwards = found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
 	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST)))
-		return dropped(flow, why_not_written(packet));
+		return dropped(skb, packet, flow, why_not_written(packet));
 	return forwards ? redirect(skb, packet, &way) : deliver(skb, packet, flow);
 }
 
@@ -626,7 +621,7 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 			goto known;
 		if (!is_outlived(&flow, &packet)) {
 			if (!keep_up(&flow, &packet))
-				return dropped(&flow, DROP_FLOWS_FULL);
+				return dropped(skb, &packet, &flow, DROP_FLOWS_FULL);
 			goto known;
 		}
 		forget_flow(&flow);
@@ -640,18 +635,17 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 		verdict = make_way(&packet, &flow);
 	switch (verdict) {
 	case DROP:
-		return TC_ACT_SHOT;
+		goto drop;
 	case REFUSE:
-		packet.obstacle = flow.service_id ? DROP_REFUSED : DROP_NO_SERVICE;
-		dropped(&flow, packet.obstacle);
+		dropped(skb, &packet, &flow, packet.obstacle);
 		return answer(skb, &packet, from);
 	case MASQUERADE:
 		masquerade(skb, &packet, &flow.to);
 		__attribute__((fallthrough));
 	case FOLLOW:
 	case EVADE:
-		if (remember(&flow, verdict) == DROP)
-			return TC_ACT_SHOT;
+		if (!remember(&packet, &flow, verdict))
+			goto drop;
 		break;
 	default:
 		return TC_ACT_UNSPEC;
@@ -661,6 +655,8 @@ known:
 		remember_fragment(&packet);
 	action = forward(skb, &packet, from, &flow);
 	return packet.obstacle ? answer(skb, &packet, from) : action;
+drop:
+	return dropped(skb, &packet, &flow, packet.obstacle);
 }
 
 /* Frames for others that a switch has flooded, or that somebody only listens to, are not for us. */

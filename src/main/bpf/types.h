@@ -223,6 +223,18 @@ enum direction {
 	DIRECTIONS,
 };
 
+/* What was dropped or refused, when, and where? */
+struct drop_event {
+	struct tuple tuple; /* as its sender had it; of a socket's call without the source's port */
+	__u64 time;         /* nanoseconds since the machine started */
+	__u32 service_id;   /* 0: it was not known yet */
+	__u32 device;       /* its index; 0: a socket's call */
+	__u8 reason;        /* enum drop_reason */
+	__u8 direction;     /* enum direction */
+	__u8 is_last;       /* of what may be told for now: others may follow that are not */
+	__u8 pad[5];
+};
+
 /* Which address of the node's speaks on a device? Unspecified: it has none. */
 struct device_sources {
 	struct address v4;

@@ -52,9 +52,17 @@ final class Drops {
     static Installation.Drop drop(MemorySegment key, MemorySegment value) {
         return new Installation.Drop(
                 key.get(JAVA_INT, SERVICE),
-                name(REASONS, key.get(JAVA_BYTE, REASON) - 1),
-                name(DIRECTIONS, key.get(JAVA_BYTE, DIRECTION)),
+                reason(key.get(JAVA_BYTE, REASON)),
+                direction(key.get(JAVA_BYTE, DIRECTION)),
                 Installation.sumWords(value));
+    }
+
+    static String reason(int reason) {
+        return name(REASONS, reason - 1);
+    }
+
+    static String direction(int direction) {
+        return name(DIRECTIONS, direction);
     }
 
     private static String name(List<String> names, int index) {

@@ -35,6 +35,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
@@ -449,6 +450,16 @@ public final class Installation implements AutoCloseable {
     /** What the packet programs have dropped since their maps were pinned, read now. Safe from any thread. */
     public List<Drop> drops() {
         return drops.counted();
+    }
+
+    /** Reads drops one by one, while it is open; only one reader at a time. The caller closes it before this. */
+    public DropEvents openDropEvents(Consumer<DropEvents.Event> reader) {
+        return new DropEvents(packets.map("events"), packets.map("event_credit"), reader);
+    }
+
+    /** The conversations that the packet programs know. */
+    public FlowTable flowTable() {
+        return new FlowTable(List.of(packets.map("flows"), packets.map("flows_new")));
     }
 
     /** What the kernel has counted for one service id since it was given out. */

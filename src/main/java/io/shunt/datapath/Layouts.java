@@ -127,6 +127,17 @@ final class Layouts {
                     MemoryLayout.sequenceLayout(2, JAVA_BYTE).withName("pad"))
             .withName("drop_key");
 
+    static final StructLayout DROP_EVENT = MemoryLayout.structLayout(
+                    TUPLE.withName("tuple"),
+                    JAVA_LONG.withName("time"),
+                    JAVA_INT.withName("service_id"),
+                    JAVA_INT.withName("device"),
+                    JAVA_BYTE.withName("reason"),
+                    JAVA_BYTE.withName("direction"),
+                    JAVA_BYTE.withName("is_last"),
+                    MemoryLayout.sequenceLayout(5, JAVA_BYTE).withName("pad"))
+            .withName("drop_event");
+
     static final StructLayout DEVICE_SOURCES = MemoryLayout.structLayout(ADDRESS.withName("v4"), ADDRESS.withName("v6"))
             .withName("device_sources");
 
@@ -175,6 +186,7 @@ final class Layouts {
             FAR_ORIGIN,
             AFFINITY_KEY,
             AFFINITY,
+            DROP_EVENT,
             SETTINGS);
 
     private Layouts() {}

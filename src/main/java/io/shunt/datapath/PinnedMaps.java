@@ -30,6 +30,10 @@ public final class PinnedMaps {
     private static final List<String> FLOW_STATES =
             List.of("opening", "answered", "confirmed", "half_closed", "closed", "reset");
 
+    static String flowState(int state) {
+        return state >= 0 && state < FLOW_STATES.size() ? FLOW_STATES.get(state) : String.valueOf(state);
+    }
+
     private PinnedMaps() {}
 
     /** Takes decoded entries, map by map. */
@@ -212,8 +216,7 @@ public final class PinnedMaps {
         Map<String, Object> fields = fields("from", tuple(from));
         fields.put("to", tuple(value.asSlice(Layouts.offset(layout, "to"), Layouts.TUPLE)));
         fields.put("protocol", Byte.toUnsignedInt(from.get(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"))));
-        int state = value.get(JAVA_BYTE, Layouts.offset(layout, "state"));
-        fields.put("state", state >= 0 && state < FLOW_STATES.size() ? FLOW_STATES.get(state) : state);
+        fields.put("state", flowState(value.get(JAVA_BYTE, Layouts.offset(layout, "state"))));
         fields.put("reply", value.get(JAVA_BYTE, Layouts.offset(layout, "is_reply")) != 0);
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
         fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));

@@ -45,6 +45,9 @@ public final class BpfMap extends KernelObject {
 
     private static final int ENOENT = -Errno.ENOENT.number();
     private static final int ENOSPC = -Errno.ENOSPC.number();
+    /** No errno. */
+    private static final int ENOUGH = 1;
+
     private static final int BATCH_BYTES = 64 * 1024;
 
     private final String name;
@@ -357,6 +360,13 @@ public final class BpfMap extends KernelObject {
         void visit(MemorySegment key, MemorySegment value);
     }
 
+    /** What {@link #forEachUntil} calls for each element. Both segments are only good until it returns. */
+    @FunctionalInterface
+    public interface Search {
+        /** @return whether it has seen enough */
+        boolean visit(MemorySegment key, MemorySegment value);
+    }
+
     /**
      * Shows every element, read in batches. An array shows all its indexes. Of elements that are inserted or deleted
      * meanwhile, some are shown and some not; in a hash map every element that stays is shown exactly once.
@@ -364,6 +374,18 @@ public final class BpfMap extends KernelObject {
      * @throws BpfException ENOTSUPP for a map type without batches
      */
     public void forEach(Visitor visitor) {
+        forEachUntil((key, value) -> {
+            visitor.visit(key, value);
+            return false;
+        });
+    }
+
+    /**
+     * The same as {@link #forEach}, until the search has seen enough.
+     *
+     * @throws BpfException ENOTSUPP for a map type without batches
+     */
+    public void forEachUntil(Search search) {
         int elementBytes = Math.max(1, keySize + valueBytes);
         int capacity = Math.clamp(BATCH_BYTES / elementBytes, 1, Math.max(1, maxEntries));
         try (Arena tokens = Arena.ofConfined()) {
@@ -373,8 +395,8 @@ public final class BpfMap extends KernelObject {
             MemorySegment next = tokens.allocate(tokenBytes, Long.BYTES);
             MemorySegment in = MemorySegment.NULL;
             while (true) {
-                int result = readBatch(in, next, capacity, visitor);
-                if (result == ENOENT) {
+                int result = readBatch(in, next, capacity, search);
+                if (result == ENOENT || result == ENOUGH) {
                     return;
                 }
                 if (result == ENOSPC) {
@@ -388,8 +410,8 @@ public final class BpfMap extends KernelObject {
         }
     }
 
-    /** Returns 0, ENOENT when this was the last batch, or ENOSPC when not even one bucket fits. */
-    private int readBatch(MemorySegment in, MemorySegment next, int capacity, Visitor visitor) {
+    /** Returns 0, ENOENT when this was the last batch, ENOSPC when not even one bucket fits, or ENOUGH. */
+    private int readBatch(MemorySegment in, MemorySegment next, int capacity, Search search) {
         int result;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment keys = arena.allocate((long) keySize * capacity, Long.BYTES);
@@ -400,8 +422,10 @@ public final class BpfMap extends KernelObject {
                 throw new BpfException("bpf_map_lookup_batch", toString(), -result, null);
             }
             for (int i = 0; result != ENOSPC && i < count.get(JAVA_INT, 0); i++) {
-                visitor.visit(
-                        keys.asSlice((long) keySize * i, keySize), values.asSlice((long) valueBytes * i, valueBytes));
+                if (search.visit(
+                        keys.asSlice((long) keySize * i, keySize), values.asSlice((long) valueBytes * i, valueBytes))) {
+                    return ENOUGH;
+                }
             }
         } catch (Throwable t) {
             throw Native.rethrow(t);

@@ -1,0 +1,65 @@
+package io.shunt.datapath;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.shunt.datapath.DropEvents.Ends;
+import io.shunt.libbpf.BpfMap;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.function.Predicate;
+
+/** The conversations that the packet programs know, as they stand in the kernel. Safe from any thread. */
+public final class FlowTable {
+    private static final long FROM = Layouts.offset(Layouts.FLOW, "from");
+    private static final long TO = Layouts.offset(Layouts.FLOW, "to");
+    private static final long SERVICE_ID = Layouts.offset(Layouts.FLOW, "service_id");
+    private static final long SEEN = Layouts.offset(Layouts.FLOW, "seen");
+    private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
+    private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
+    private static final int NANOS_PER_SECOND = 1_000_000_000;
+
+    private final List<BpfMap> maps;
+
+    FlowTable(List<BpfMap> maps) {
+        this.maps = maps;
+    }
+
+    /**
+     * A conversation.
+     *
+     * @param asked the client, and the address that it asks for
+     * @param sent whom the backend sees, and the backend
+     * @param serviceId 0: it asks for no service, and only its port was changed, to keep it apart from others
+     * @param silentSeconds since the client spoke last
+     */
+    public record Flow(Ends asked, Ends sent, int serviceId, String state, int silentSeconds) {}
+
+    /**
+     * Shows the conversations in no order, confirmed ones first. One that is confirmed meanwhile may be shown twice.
+     *
+     * @param search says when it has seen enough
+     */
+    public void forEachUntil(Predicate<Flow> search) {
+        int now = (int) (System.nanoTime() / NANOS_PER_SECOND);
+        boolean[] enough = new boolean[1];
+        for (BpfMap map : maps) {
+            map.forEachUntil((key, value) -> {
+                enough[0] = value.get(JAVA_BYTE, IS_REPLY) == 0 && search.test(decode(value, now));
+                return enough[0];
+            });
+            if (enough[0]) {
+                return;
+            }
+        }
+    }
+
+    private static Flow decode(MemorySegment flow, int now) {
+        return new Flow(
+                Ends.of(flow, FROM),
+                Ends.of(flow, TO),
+                flow.get(JAVA_INT, SERVICE_ID),
+                PinnedMaps.flowState(flow.get(JAVA_BYTE, STATE)),
+                Math.max(0, now - flow.get(JAVA_INT, SEEN)));
+    }
+}
