@@ -7,14 +7,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /** All that the source has told and not taken back. Slices may come before their Service, or without one. */
 public final class ClusterState {
     private static final TreeMap<ObjectName, EndpointSlice> NO_SLICES = new TreeMap<>();
 
-    private final Map<ObjectName, Service> services = new HashMap<>();
-    private final Map<ObjectName, EndpointSlice> slices = new HashMap<>();
+    private final Map<ObjectName, Service> services = new ConcurrentHashMap<>();
+    private final Map<ObjectName, EndpointSlice> slices = new ConcurrentHashMap<>();
     private final Map<ObjectName, TreeMap<ObjectName, EndpointSlice>> slicesOfService = new HashMap<>();
 
     /** Takes in a change of a Service; the Service is what has to be planned again. */
@@ -70,5 +71,15 @@ public final class ClusterState {
     /** The names of all Services. */
     public Set<ObjectName> services() {
         return Collections.unmodifiableSet(services.keySet());
+    }
+
+    /** All Services as they are now. Safe from any thread. */
+    public Collection<Service> allServices() {
+        return Collections.unmodifiableCollection(services.values());
+    }
+
+    /** All slices as they are now, of Services that exist or not. Safe from any thread. */
+    public Collection<EndpointSlice> allSlices() {
+        return Collections.unmodifiableCollection(slices.values());
     }
 }

@@ -63,6 +63,7 @@ public record EndpointSlice(
      * @param terminating whether its pod is being deleted; nil reads as false
      * @param nodeName the node it runs on, null if the slice does not say
      * @param hints whom it should serve
+     * @param pod the name of the pod that it is, in the slice's namespace, null if the slice does not say
      */
     public record Endpoint(
             Address address,
@@ -70,7 +71,19 @@ public record EndpointSlice(
             boolean serving,
             boolean terminating,
             @Nullable String nodeName,
-            Hints hints) {
+            Hints hints,
+            @Nullable String pod) {
+        /** An endpoint that may be no pod. */
+        public Endpoint(
+                Address address,
+                boolean ready,
+                boolean serving,
+                boolean terminating,
+                @Nullable String nodeName,
+                Hints hints) {
+            this(address, ready, serving, terminating, nodeName, hints, null);
+        }
+
         /** An endpoint that should serve everyone. */
         public Endpoint(
                 Address address, boolean ready, boolean serving, boolean terminating, @Nullable String nodeName) {

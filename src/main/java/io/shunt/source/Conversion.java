@@ -4,6 +4,7 @@ import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.LoadBalancerIngress;
 import io.fabric8.kubernetes.api.model.NodeAddress;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.ObjectReference;
 import io.fabric8.kubernetes.api.model.ServicePort;
 import io.fabric8.kubernetes.api.model.ServiceSpec;
 import io.fabric8.kubernetes.api.model.ServiceStatus;
@@ -345,9 +346,14 @@ final class Conversion {
                     conditions == null || !Boolean.FALSE.equals(conditions.getServing()),
                     conditions != null && Boolean.TRUE.equals(conditions.getTerminating()),
                     node == null ? null : node.intern(),
-                    hints(endpoint.getHints())));
+                    hints(endpoint.getHints()),
+                    pod(endpoint.getTargetRef())));
         }
         return endpoints;
+    }
+
+    private static @Nullable String pod(@Nullable ObjectReference target) {
+        return target != null && "Pod".equals(target.getKind()) ? target.getName() : null;
     }
 
     private static EndpointSlice.Hints hints(@Nullable EndpointHints raw) {
