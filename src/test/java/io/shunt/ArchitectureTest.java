@@ -38,10 +38,13 @@ class ArchitectureTest {
             Map.entry("libbpf", List.of()),
             Map.entry("datapath", List.of("table", "libbpf", "net")),
             Map.entry("snapshot", List.of("net", "cluster", "table")),
+            Map.entry("flow", List.of("cluster", "datapath", "libbpf", "net")),
             Map.entry("health", List.of("snapshot", "net")),
             Map.entry("metrics", List.of("snapshot", "net")),
-            Map.entry("api", List.of("snapshot", "health", "metrics", "net")),
-            Map.entry("cli", List.of("daemon", "config", "snapshot", "api", "datapath", "libbpf", "table", "net")),
+            Map.entry("api", List.of("snapshot", "flow", "health", "metrics", "net")),
+            Map.entry(
+                    "cli",
+                    List.of("daemon", "config", "snapshot", "flow", "api", "datapath", "libbpf", "table", "net")),
             Map.entry(
                     "daemon",
                     List.of(
@@ -54,6 +57,7 @@ class ArchitectureTest {
                             "datapath",
                             "libbpf",
                             "snapshot",
+                            "flow",
                             "health",
                             "metrics",
                             "api",

@@ -9,6 +9,7 @@ import io.shunt.cluster.Service;
 import io.shunt.datapath.Datapath;
 import io.shunt.datapath.FrontendTakenException;
 import io.shunt.datapath.TableFullException;
+import io.shunt.flow.ServicePort;
 import io.shunt.metrics.ProgrammingMeters;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
@@ -89,7 +90,7 @@ final class ControlLoop implements Runnable {
     private Locality here;
     private @Nullable Node node;
     /** Null until they are known: those that an earlier process selected stay. */
-    private @Nullable Set<Address> hostAddresses;
+    private volatile @Nullable Set<Address> hostAddresses;
 
     private boolean nodeAddressesFailed;
     /** {@link System#nanoTime} since when everything has been being programmed; null while single changes are. */
@@ -221,14 +222,15 @@ final class ControlLoop implements Runnable {
 
     /** Not before the source has listed: the Node may say which, and what an earlier process chose may be right. */
     private void selectNodeAddresses() {
-        if (listed == null || hostAddresses == null || !nodePortAddresses.areKnown(node)) {
+        Set<Address> addresses = hostAddresses;
+        if (listed == null || addresses == null || !nodePortAddresses.areKnown(node)) {
             return;
         }
         if (listener != null) {
-            listener.standsAt(hostAddresses, node);
+            listener.standsAt(addresses, node);
         }
         try {
-            datapath.putNodeAddresses(nodePortAddresses.select(hostAddresses, node));
+            datapath.putNodeAddresses(nodePortAddresses.select(addresses, node));
             nodeAddressesFailed = false;
         } catch (RuntimeException e) {
             String message = String.valueOf(e.getMessage());
@@ -455,6 +457,30 @@ final class ControlLoop implements Runnable {
     /** What is programmed, and what became of it. Safe from any thread; entries never change, the collection does. */
     Collection<Programmed> programmed() {
         return programmed.values();
+    }
+
+    /** The Service ports that are programmed, by their ids in the kernel maps. Safe from any thread. */
+    Map<Integer, ServicePort> servicePorts() {
+        Map<Integer, ServicePort> ports = new HashMap<>();
+        programmed.forEach((name, programmed) ->
+                ports.put(programmed.serviceId(), new ServicePort(name.service().toString(), name.port())));
+        return ports;
+    }
+
+    /** What the source has told of Services. Safe from any thread. */
+    Collection<Service> services() {
+        return cluster.allServices();
+    }
+
+    /** What the source has told of endpoints. Safe from any thread. */
+    Collection<EndpointSlice> slices() {
+        return cluster.allSlices();
+    }
+
+    /** This host's addresses, loopback included, as far as they are known. Safe from any thread. */
+    Set<Address> hostAddresses() {
+        Set<Address> known = hostAddresses;
+        return known == null ? Set.of() : known;
     }
 
     /** Whether everything that the source listed has been programmed once. Safe from any thread. */
