@@ -3,7 +3,6 @@ package io.shunt.api;
 import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import java.util.Map;
-import java.util.function.Supplier;
 
 /** What the kubelet and load balancers ask, on kube-proxy's port 10256. */
 final class HealthPages {
@@ -15,8 +14,8 @@ final class HealthPages {
         this.metrics = metrics;
     }
 
-    Map<String, Supplier<Reply>> pages() {
-        return Map.of("/healthz", this::healthz, "/livez", this::livez, "/readyz", this::readyz);
+    Map<String, PageServer.Page> pages() {
+        return Map.of("/healthz", query -> healthz(), "/livez", query -> livez(), "/readyz", query -> readyz());
     }
 
     private Reply healthz() {

@@ -1,5 +1,6 @@
 package io.shunt.api;
 
+import io.shunt.flow.Flows;
 import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.snapshot.Snapshots;
@@ -7,7 +8,6 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The daemon's two HTTP servers: health (kube-proxy's port 10256) and metrics with the API (10249). */
@@ -36,6 +36,7 @@ public final class HttpFaces implements AutoCloseable {
             @Nullable InetSocketAddress metricsBindAddress,
             Probes probes,
             Snapshots snapshots,
+            Flows flows,
             Metrics metrics,
             Map<String, Map<String, ?>> configuration)
             throws IOException {
@@ -51,7 +52,7 @@ public final class HttpFaces implements AutoCloseable {
                             metricsBindAddress,
                             "--metrics-bind-address",
                             PageServer.Methods.READING,
-                            new MetricsPages(snapshots, metrics, configuration).pages()));
+                            new MetricsPages(snapshots, flows, metrics, configuration).pages()));
         } catch (IOException | RuntimeException e) {
             close(health);
             throw e;
@@ -62,7 +63,7 @@ public final class HttpFaces implements AutoCloseable {
             @Nullable InetSocketAddress address,
             String flag,
             PageServer.Methods methods,
-            Map<String, Supplier<Reply>> pages)
+            Map<String, PageServer.Page> pages)
             throws IOException {
         return address == null ? null : PageServer.open(address, flag, methods, pages);
     }

@@ -1,5 +1,6 @@
 package io.shunt.api;
 
+import io.shunt.flow.Flows;
 import io.shunt.metrics.Metrics;
 import io.shunt.snapshot.ServiceCounters;
 import io.shunt.snapshot.ServiceView;
@@ -31,23 +32,28 @@ final class MetricsPages {
             /api/v1/status     the daemon at a glance
             /api/v1/services   every service port, its addresses, backends and counters
             /api/v1/backends   every backend and the service port it serves
+            /api/v1/flows      conversations that the packet programs know, a line each; of one Service with
+                               service=NAMESPACE/NAME, no more than limit=1000; with dropped=true the last drops
+                               that were told, and with follow=true also those that come
             """;
 
     private static final String ZPAGE_WARNING = "Warning: This endpoint is not meant to be machine parseable, has no"
             + " formatting compatibility guarantees and is for debugging purposes only.\n";
 
     private final Snapshots snapshots;
+    private final Flows flows;
     private final Metrics metrics;
     private final Map<String, Map<String, ?>> configuration;
 
     /** @param configuration by group, and under {@code shunt} flags with their values, as they would be given */
-    MetricsPages(Snapshots snapshots, Metrics metrics, Map<String, Map<String, ?>> configuration) {
+    MetricsPages(Snapshots snapshots, Flows flows, Metrics metrics, Map<String, Map<String, ?>> configuration) {
         this.snapshots = snapshots;
+        this.flows = flows;
         this.metrics = metrics;
         this.configuration = configuration;
     }
 
-    Map<String, Supplier<Reply>> pages() {
+    Map<String, PageServer.Page> pages() {
         return Map.ofEntries(
                 entry("/", () -> Reply.text(200, INDEX)),
                 entry("/metrics", () -> new Reply(200, Metrics.CONTENT_TYPE, metrics::write)),
@@ -59,11 +65,12 @@ final class MetricsPages {
                 entry("/statusz", this::statusz),
                 entry("/api/v1/status", () -> Reply.json(200, snapshots.status())),
                 entry("/api/v1/services", this::services),
-                entry("/api/v1/backends", this::backends));
+                entry("/api/v1/backends", this::backends),
+                Map.entry("/api/v1/flows", new FlowPage(flows)));
     }
 
-    private static Map.Entry<String, Supplier<Reply>> entry(String path, Supplier<Reply> page) {
-        return Map.entry(path, page);
+    private static Map.Entry<String, PageServer.Page> entry(String path, Supplier<Reply> page) {
+        return Map.entry(path, query -> page.get());
     }
 
     private Reply healthz() {

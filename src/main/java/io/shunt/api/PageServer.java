@@ -8,10 +8,10 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.net.BindException;
 import java.net.InetSocketAddress;
+import java.net.URI;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.exc.JacksonIOException;
@@ -40,6 +40,13 @@ final class PageServer implements AutoCloseable {
         setDefault("sun.net.httpserver.nodelay", "true");
     }
 
+    /** What is at a path. */
+    @FunctionalInterface
+    interface Page {
+        /** @param query as it was sent */
+        Reply reply(Query query);
+    }
+
     /** What may be asked for; anything else changes something, and nothing here does. */
     enum Methods {
         READING,
@@ -47,12 +54,12 @@ final class PageServer implements AutoCloseable {
         ANY
     }
 
-    private final Map<String, Supplier<Reply>> pages;
+    private final Map<String, Page> pages;
     private final Methods methods;
     private final HttpServer server;
     private final ExecutorService threads;
 
-    private PageServer(HttpServer server, Methods methods, Map<String, Supplier<Reply>> pages) {
+    private PageServer(HttpServer server, Methods methods, Map<String, Page> pages) {
         this.server = server;
         this.methods = methods;
         this.pages = pages;
@@ -68,7 +75,7 @@ final class PageServer implements AutoCloseable {
      * @param pages what to answer, by exact path
      * @throws IOException if the address cannot be had; the message is one line that says why and what to do
      */
-    static PageServer open(InetSocketAddress address, String flag, Methods methods, Map<String, Supplier<Reply>> pages)
+    static PageServer open(InetSocketAddress address, String flag, Methods methods, Map<String, Page> pages)
             throws IOException {
         HttpServer http;
         try {
@@ -101,7 +108,7 @@ final class PageServer implements AutoCloseable {
             boolean head = method.equals("HEAD");
             Reply reply;
             if (head || method.equals("GET") || methods == Methods.ANY) {
-                reply = reply(exchange.getRequestURI().getPath());
+                reply = reply(exchange.getRequestURI());
             } else {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");
                 reply = Reply.error(405, method + " is not allowed: everything here is read-only");
@@ -121,13 +128,16 @@ final class PageServer implements AutoCloseable {
         }
     }
 
-    private Reply reply(String path) {
-        Supplier<Reply> page = pages.get(path);
+    private Reply reply(URI asked) {
+        String path = asked.getPath();
+        Page page = pages.get(path);
         if (page == null) {
             return Reply.error(404, "nothing is at " + path);
         }
         try {
-            return page.get();
+            return page.reply(Query.of(asked.getRawQuery()));
+        } catch (WrongQueryException e) {
+            return Reply.error(400, String.valueOf(e.getMessage()));
         } catch (RuntimeException e) {
             log.warn("cannot answer {}", path, e);
             return Reply.error(500, String.valueOf(e.getMessage()));

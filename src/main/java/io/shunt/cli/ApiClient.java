@@ -5,6 +5,7 @@ import io.shunt.config.KubeProxySettings;
 import io.shunt.net.HostPort;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
 import java.net.Proxy;
@@ -41,6 +42,11 @@ final class ApiClient {
      * @throws CommandFailure if nobody answers there, or not as Shunt does
      */
     <T> T get(String path, Function<InputStream, T> read) {
+        return get(path, READ_MILLIS, read);
+    }
+
+    /** @param silenceMillis how long the daemon may say nothing */
+    <T> T get(String path, int silenceMillis, Function<InputStream, T> read) {
         InetSocketAddress address = HostPort.parse(text, KubeProxySettings.METRICS_PORT)
                 .orElseThrow(() -> new ParameterException(
                         command.commandLine(),
@@ -52,7 +58,7 @@ final class ApiClient {
             HttpURLConnection connection = (HttpURLConnection)
                     URI.create("http://" + where + path).toURL().openConnection(Proxy.NO_PROXY);
             connection.setConnectTimeout(CONNECT_MILLIS);
-            connection.setReadTimeout(READ_MILLIS);
+            connection.setReadTimeout(silenceMillis);
             int status = connection.getResponseCode();
             if (status != HttpURLConnection.HTTP_OK) {
                 throw new CommandFailure(where + " answers " + status + " to " + path
@@ -66,6 +72,9 @@ final class ApiClient {
                     where + path + " is not what shunt answers (" + e.getOriginalMessage()
                             + "): say where the daemon is with --metrics-address",
                     e);
+        } catch (UncheckedIOException e) {
+            throw new CommandFailure(
+                    where + " has stopped answering (" + e.getMessage() + "): is the daemon still there?", e);
         } catch (IOException e) {
             throw new CommandFailure(
                     "no daemon answers at " + where + " (" + e.getMessage()

@@ -53,6 +53,7 @@ public final class CommandTree {
                 .addSubcommand(run)
                 .addSubcommand(new StatusCommand())
                 .addSubcommand(new CommandLine(new ServiceCommand()).addSubcommand(new ServiceListCommand()))
+                .addSubcommand(new FlowsCommand())
                 .addSubcommand(new CommandLine(new BpfCommand()).addSubcommand(new BpfDumpCommand(pinned)))
                 .addSubcommand(new CleanupCommand(pinned));
         commands.getCommandSpec()

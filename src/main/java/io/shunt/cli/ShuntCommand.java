@@ -23,6 +23,7 @@ import picocli.CommandLine.Spec;
             "  shunt run --source file:examples/demo    serve the Services in a directory of manifests",
             "  shunt status                             is this node's daemon well?",
             "  shunt service list -n default            what connections to Services become",
+            "  shunt flows --dropped -f                 what packets are dropped, and why",
             "Each command tells more: shunt COMMAND --help"
         })
 final class ShuntCommand implements Runnable {

@@ -4,15 +4,20 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Rows in aligned columns, two blanks apart. Columns whose header begins with a blank are aligned to the right. */
+/**
+ * Rows in aligned columns, two blanks apart. Columns whose header begins with a blank are aligned to the right. Rows that
+ * come after some were printed are aligned with those as far as they fit.
+ */
 final class TextTable {
     private static final String GAP = "  ";
 
     private final List<String[]> rows = new ArrayList<>();
     private final boolean[] right;
+    private final int[] widths;
 
     TextTable(String... headers) {
         right = new boolean[headers.length];
+        widths = new int[headers.length];
         String[] first = new String[headers.length];
         for (int i = 0; i < headers.length; i++) {
             right[i] = headers[i].startsWith(" ");
@@ -29,8 +34,8 @@ final class TextTable {
         rows.add(row);
     }
 
+    /** Prints what has not been printed. */
     void print(PrintWriter out) {
-        int[] widths = new int[right.length];
         for (String[] row : rows) {
             for (int i = 0; i < widths.length; i++) {
                 widths[i] = Math.max(widths[i], row[i].length());
@@ -44,5 +49,6 @@ final class TextTable {
             }
             out.println(line.toString().stripTrailing());
         }
+        rows.clear();
     }
 }

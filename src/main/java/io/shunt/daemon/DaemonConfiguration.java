@@ -9,6 +9,8 @@ import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.PacketSettings;
 import io.shunt.datapath.StaleSockets;
 import io.shunt.datapath.Sweep;
+import io.shunt.flow.KernelFlows;
+import io.shunt.flow.Names;
 import io.shunt.health.Probes;
 import io.shunt.host.EphemeralPorts;
 import io.shunt.host.HostNetwork;
@@ -211,7 +213,15 @@ class DaemonConfiguration {
     }
 
     @Bean
-    HttpFaces httpFaces(RunOptions options, Probes probes, Snapshots snapshots, Metrics metrics) {
+    KernelFlows flows(RunOptions options, Installation installation, ControlLoop loop) {
+        return new KernelFlows(
+                installation,
+                new Names(options.nodeName(), loop::hostAddresses, loop::services, loop::slices),
+                loop::servicePorts);
+    }
+
+    @Bean
+    HttpFaces httpFaces(RunOptions options, Probes probes, Snapshots snapshots, KernelFlows flows, Metrics metrics) {
         metrics.serve(snapshots, InstantSource.system());
         try {
             return HttpFaces.open(
@@ -219,6 +229,7 @@ class DaemonConfiguration {
                     options.metricsBindAddress(),
                     probes,
                     snapshots,
+                    flows,
                     metrics,
                     options.configuration());
         } catch (IOException e) {

@@ -3,8 +3,11 @@ package io.shunt.api;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
+import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 import static org.awaitility.Awaitility.await;
 
+import io.shunt.flow.FixedFlows;
+import io.shunt.flow.Flow;
 import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.metrics.Scrape;
@@ -15,8 +18,10 @@ import io.shunt.snapshot.Health;
 import io.shunt.snapshot.ServiceCounters;
 import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -47,6 +52,7 @@ class HttpFacesTest {
     private static final InetSocketAddress ANY_V6 = new InetSocketAddress(InetAddress.ofLiteral("::1"), 0);
 
     private final FixedSnapshots snapshots = new FixedSnapshots();
+    private final FixedFlows flows = new FixedFlows();
     private final Metrics metrics = new Metrics();
     private final HttpClient client = HttpClient.newHttpClient();
     private final Probes probes = new Probes(snapshots, Duration.ofSeconds(30), InstantSource.system());
@@ -60,6 +66,7 @@ class HttpFacesTest {
                 ANY_V6,
                 probes,
                 snapshots,
+                flows,
                 metrics,
                 Map.of("shunt", Map.of("source", "file:/somewhere", "v", "2")));
     }
@@ -185,7 +192,7 @@ class HttpFacesTest {
                 .filter(line -> line.startsWith("/"))
                 .map(line -> line.replaceFirst(" .*", ""))
                 .toList();
-        assertThat(paths).hasSize(10);
+        assertThat(paths).hasSize(11);
         for (String path : paths) {
             assertThat(metrics(path).statusCode()).as(path).isEqualTo(200);
         }
@@ -361,7 +368,7 @@ class HttpFacesTest {
             InetSocketAddress health = new InetSocketAddress(ANY_V4.getAddress(), healthPort);
             InetSocketAddress wanted = new InetSocketAddress(ANY_V4.getAddress(), port);
 
-            assertThatThrownBy(() -> HttpFaces.open(health, wanted, probes, snapshots, metrics, Map.of()))
+            assertThatThrownBy(() -> HttpFaces.open(health, wanted, probes, snapshots, flows, metrics, Map.of()))
                     .isInstanceOf(IOException.class)
                     .hasMessage("port " + port + " is taken (--metrics-bind-address 127.0.0.1:" + port
                             + "): stop what listens there, or give another address:port");
@@ -374,7 +381,7 @@ class HttpFacesTest {
     void foreignAddress_isSaidInOneLine() {
         InetSocketAddress foreign = new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 1234);
 
-        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, probes, snapshots, metrics, Map.of()))
+        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, probes, snapshots, flows, metrics, Map.of()))
                 .isInstanceOf(IOException.class)
                 .hasMessage("no interface of this machine has the address (--healthz-bind-address 192.0.2.1:1234):"
                         + " give one that it has, or 0.0.0.0");
@@ -383,7 +390,7 @@ class HttpFacesTest {
     @Test
     void wildcardAddress_takesBothFamilies() throws Exception {
         InetSocketAddress wildcard = new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 0);
-        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, probes, snapshots, metrics, Map.of())) {
+        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, probes, snapshots, flows, metrics, Map.of())) {
             int port = both.healthzAddress().orElseThrow().getPort();
             for (InetSocketAddress loopback : List.of(ANY_V4, ANY_V6)) {
                 assertThat(send("GET", new InetSocketAddress(loopback.getAddress(), port), "/livez")
@@ -404,9 +411,164 @@ class HttpFacesTest {
 
     @Test
     void whatHasNoAddress_isNotServed() throws Exception {
-        try (HttpFaces none = HttpFaces.open(null, null, probes, snapshots, metrics, Map.of())) {
+        try (HttpFaces none = HttpFaces.open(null, null, probes, snapshots, flows, metrics, Map.of())) {
             assertThat(none.healthzAddress()).isEmpty();
             assertThat(none.metricsAddress()).isEmpty();
+        }
+    }
+
+    private static Flow flow(String service, int port) {
+        return new Flow(
+                "TCP",
+                "192.168.7.9:" + port,
+                "",
+                "192.168.7.1:30080",
+                service,
+                "http",
+                "192.168.7.1:" + port,
+                "10.1.0.2:8080",
+                "pod shop/web-1",
+                "confirmed",
+                3);
+    }
+
+    @Test
+    void flows_areALineEach_ofOneService_andNoMoreThanAskedFor() throws Exception {
+        for (int i = 1; i <= 20; i++) {
+            flows.flows.add(flow(i % 2 == 0 ? "shop/web" : "shop/db", 40_000 + i));
+        }
+
+        HttpResponse<String> all = metrics("/api/v1/flows");
+        assertThat(all.headers().firstValue("Content-Type")).contains("application/x-ndjson");
+        assertThat(all.body().lines()).hasSize(20);
+        assertThat(all.body().lines().findFirst().orElseThrow())
+                .isEqualTo("{\"protocol\":\"TCP\",\"client\":\"192.168.7.9:40001\",\"clientName\":\"\",\"frontend\":"
+                        + "\"192.168.7.1:30080\",\"service\":\"shop/db\",\"port\":\"http\",\"source\":"
+                        + "\"192.168.7.1:40001\",\"backend\":\"10.1.0.2:8080\",\"backendName\":\"pod shop/web-1\","
+                        + "\"state\":\"confirmed\",\"silentSeconds\":3}");
+        assertThat(metrics("/api/v1/flows?service=shop/web").body().lines())
+                .hasSize(10)
+                .allMatch(line -> line.contains("shop/web"));
+        assertThat(metrics("/api/v1/flows?service=shop%2Fweb&limit=3").body().lines())
+                .hasSize(4)
+                .last(STRING)
+                .isEqualTo("{\"notice\":\"there may be more than 3; limit=10000 is the most that can be asked for\"}");
+        assertThat(flows.watched).as("asks for drops").hasValue(0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "service=web",
+                "service=shop/web/x",
+                "service=",
+                "limit=0",
+                "limit=10001",
+                "limit=-1",
+                "limit=x",
+                "dropped=perhaps",
+                "dropped&after=x",
+                "service=%zz"
+            })
+    void flows_askedForWrongly_is400_andSaysWhatWouldBeRight(String query) throws Exception {
+        HttpResponse<String> answer;
+        try (Socket socket = new Socket()) {
+            socket.connect(faces.metricsAddress().orElseThrow());
+            socket.getOutputStream()
+                    .write(("GET /api/v1/flows?" + query + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                            .getBytes(StandardCharsets.UTF_8));
+            assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                    .startsWith("HTTP/1.1 400 ");
+        }
+        answer = metrics("/api/v1/flows?limit=0");
+        assertThat(answer.body()).isEqualTo("{\"error\":\"limit must be a number from 1 to 10000, not \\\"0\\\"\"}");
+    }
+
+    @Test
+    void drops_areTheLastOnes_afterANoticeSinceWhenTheyAreTold() throws Exception {
+        flows.drop("shop/web", 1);
+        flows.drop("shop/db", 2);
+        List<String> lines =
+                metrics("/api/v1/flows?dropped=true").body().lines().toList();
+        assertThat(lines).hasSize(3);
+        assertThat(lines.getFirst())
+                .isEqualTo("{\"notice\":\"drops are told while somebody asks, and for a minute longer: now since "
+                        + "2026-01-02T03:04:05.678Z\"}");
+        assertThat(lines.get(1))
+                .matches("\\{\"id\":[0-9]{16},\"time\":\"2026-01-02T03:04:05.678Z\",\"protocol\":\"TCP\",\"source\":"
+                        + "\"192.168.7.9:1\",\"sourceName\":\"\",\"destination\":\"10.96.0.10:80\","
+                        + "\"destinationName\":\"service shop/web\",\"service\":\"shop/web\",\"port\":\"http\","
+                        + "\"reason\":\"source_range\",\"direction\":\"to_backend\",\"device\":\"eth0\","
+                        + "\"more\":false\\}");
+        assertThat(metrics("/api/v1/flows?dropped&service=shop/db").body().lines())
+                .hasSize(2)
+                .last(STRING)
+                .contains("192.168.7.9:2");
+        assertThat(flows.watched).hasPositiveValue();
+    }
+
+    private Socket follow() throws IOException {
+        Socket socket = new Socket();
+        socket.connect(faces.metricsAddress().orElseThrow());
+        socket.getOutputStream()
+                .write("GET /api/v1/flows?dropped&follow HTTP/1.1\r\nHost: a\r\n\r\n".getBytes(StandardCharsets.UTF_8));
+        return socket;
+    }
+
+    @Test
+    void follower_hearsOfDropsAsTheyHappen() throws Exception {
+        flows.drop("shop/web", 1);
+        try (Socket socket = follow();
+                BufferedReader lines = new BufferedReader(new InputStreamReader(socket.getInputStream()))) {
+            assertThat(lines.lines().filter(line -> line.contains(":1\"")).findFirst())
+                    .isPresent();
+            flows.drop("shop/web", 2);
+            assertThat(lines.lines().filter(line -> line.startsWith("{")).findFirst())
+                    .get(STRING)
+                    .contains("192.168.7.9:2");
+        }
+    }
+
+    /** They hold nothing but their places; the others hear all. */
+    @Test
+    void followersThatNeverRead_areOfAHarmlessNumber_andKeepNobodyFromHearing() throws Exception {
+        List<Socket> silent = new ArrayList<>();
+        try {
+            for (int i = 0; i < FlowPage.MOST_FOLLOWERS - 1; i++) {
+                silent.add(follow());
+            }
+            try (Socket socket = follow();
+                    BufferedReader lines = new BufferedReader(new InputStreamReader(socket.getInputStream()))) {
+                assertThat(lines.readLine()).isEqualTo("HTTP/1.1 200 OK");
+                await().untilAsserted(() -> assertThat(
+                                metrics("/api/v1/flows?dropped&follow").statusCode())
+                        .isEqualTo(503));
+                assertThat(metrics("/api/v1/flows?dropped&follow").body())
+                        .isEqualTo("{\"error\":\"64 clients follow already, which is as many as may\"}");
+                for (int i = 1; i <= 20_000; i++) {
+                    flows.drop("shop/web", i);
+                    if (i % FixedFlows.KEPT == 0) {
+                        String last = "192.168.7.9:" + i + "\"";
+                        assertThat(lines.lines()
+                                        .filter(line -> line.contains(last))
+                                        .findFirst())
+                                .isPresent();
+                    }
+                }
+                assertThat(metrics("/healthz").statusCode()).isEqualTo(200);
+            }
+            Socket late = silent.getFirst();
+            assertThat(new BufferedReader(new InputStreamReader(late.getInputStream()))
+                            .lines()
+                            .filter(line -> line.contains("\"notice\""))
+                            .findFirst())
+                    .get(STRING)
+                    .matches(
+                            "\\{\"notice\":\"[0-9]+ drops came before these and are gone: they were not read in time\"\\}");
+        } finally {
+            for (Socket socket : silent) {
+                socket.close();
+            }
         }
     }
 }

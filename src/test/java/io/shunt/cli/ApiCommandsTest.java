@@ -6,6 +6,8 @@ import com.sun.net.httpserver.HttpServer;
 import io.shunt.api.HttpFaces;
 import io.shunt.api.Json;
 import io.shunt.api.ServiceEntry;
+import io.shunt.flow.FixedFlows;
+import io.shunt.flow.Flow;
 import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.HostPort;
@@ -31,6 +33,7 @@ class ApiCommandsTest {
     private static final InetSocketAddress ANY_V6 = new InetSocketAddress(InetAddress.ofLiteral("::1"), 0);
 
     private final FixedSnapshots snapshots = new FixedSnapshots();
+    private final FixedFlows flows = new FixedFlows();
     private final Shell shell = new Shell();
     private HttpFaces faces;
 
@@ -41,6 +44,7 @@ class ApiCommandsTest {
                 ANY_V6,
                 new Probes(snapshots, Duration.ofSeconds(30), InstantSource.system()),
                 snapshots,
+                flows,
                 new Metrics(),
                 Map.of());
         shell.environment.put(
@@ -160,14 +164,14 @@ class ApiCommandsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"status", "service list"})
+    @ValueSource(strings = {"status", "service list", "flows", "flows --dropped -f"})
     void noDaemon_isSaidInOneLine_andExits1(String command) {
         String where = HostPort.format(faces.metricsAddress().orElseThrow());
         faces.close();
 
         assertThat(shell.run(command.split(" ", -1))).isEqualTo(1);
         assertThat(shell.err())
-                .isEqualTo("shunt " + command + ": no daemon answers at " + where
+                .isEqualTo("shunt " + command.replaceAll(" -.*", "") + ": no daemon answers at " + where
                         + " (Connection refused): start `shunt run`, or say where it is with --metrics-address\n");
     }
 
@@ -206,5 +210,70 @@ class ApiCommandsTest {
     void wrongFormat_exits2_andNamesTheRightOnes() {
         assertThat(shell.run("service", "list", "-o", "yaml")).isEqualTo(2);
         assertThat(shell.err()).contains("--output", "yaml", "WIDE");
+    }
+
+    @Test
+    void flows_areAnAlignedTable() {
+        flows.flows.add(new Flow(
+                "TCP",
+                "192.168.7.9:40000",
+                "",
+                "192.168.7.1:30080",
+                "shop/web",
+                "http",
+                "192.168.7.1:40000",
+                "10.1.0.2:8080",
+                "pod shop/web-1",
+                "confirmed",
+                3));
+        flows.flows.add(new Flow(
+                "UDP",
+                "10.1.0.5:5000",
+                "pod shop/cart-2",
+                "10.96.0.10:53",
+                "default/dns",
+                "",
+                "10.1.0.5:5000",
+                "10.1.0.3:53",
+                "",
+                "opening",
+                120));
+        assertThat(shell.run("flows")).as(shell.err()).isZero();
+        assertThat(shell.out()).isEqualTo("""
+                PROTOCOL  STATE      SILENT  SERVICE        CLIENT                           ASKED              BACKEND                         SEEN AS
+                TCP       confirmed     3 s  shop/web:http  192.168.7.9:40000                192.168.7.1:30080  10.1.0.2:8080 (pod shop/web-1)  192.168.7.1:40000
+                UDP       opening     120 s  default/dns    10.1.0.5:5000 (pod shop/cart-2)  10.96.0.10:53      10.1.0.3:53                     -
+                """);
+        assertThat(shell.err()).isEmpty();
+
+        assertThat(shell.run("flows", "--service", "default/dns", "-o", "json")).isZero();
+        assertThat(Json.MAPPER.readValue(shell.out(), Flow.class)).isEqualTo(flows.flows.getLast());
+        assertThat(shell.run("flows", "--limit=1")).isZero();
+        assertThat(shell.out().lines()).hasSize(2);
+        assertThat(shell.err()).startsWith("! there may be more than 1; ");
+    }
+
+    @Test
+    void drops_areAnAlignedTable_andWhenTheyAreToldIsSaidBesides() {
+        flows.drop("shop/web", 1);
+        flows.drop("shop/web", 65535);
+        assertThat(shell.run("flows", "--dropped")).as(shell.err()).isZero();
+        assertThat(shell.out().replaceAll("(?m)^[0-9:.]{12}", "hh:mm:ss.mmm")).isEqualTo("""
+                TIME          REASON        DIRECTION   DEVICE  PROTOCOL  SERVICE        FROM               TO
+                hh:mm:ss.mmm  source_range  to_backend  eth0    TCP       shop/web:http  192.168.7.9:1      10.96.0.10:80 (service shop/web)
+                hh:mm:ss.mmm  source_range  to_backend  eth0    TCP       shop/web:http  192.168.7.9:65535  10.96.0.10:80 (service shop/web)
+                """);
+        assertThat(shell.err())
+                .isEqualTo("! drops are told while somebody asks, and for a minute longer: now since"
+                        + " 2026-01-02T03:04:05.678Z\n");
+        assertThat(shell.run("flows", "--dropped", "--service=shop/db")).isZero();
+        assertThat(shell.out().lines()).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"-f", "--service=web", "--limit=0", "--limit=10001", "--service=shop/web&x=y"})
+    void flows_askedForWrongly_exits2(String argument) {
+        assertThat(shell.run("flows", argument)).isEqualTo(2);
+        assertThat(shell.err()).startsWith("shunt flows: --").hasLineCount(1);
     }
 }
