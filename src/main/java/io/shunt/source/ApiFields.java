@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.api.model.NodeAddress;
 import io.fabric8.kubernetes.api.model.NodeSpec;
 import io.fabric8.kubernetes.api.model.NodeStatus;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.ObjectReference;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServicePort;
 import io.fabric8.kubernetes.api.model.ServiceSpec;
@@ -53,6 +54,7 @@ final class ApiFields {
                 .addMixIn(LoadBalancerIngress.class, OfIngress.class)
                 .addMixIn(EndpointSlice.class, OfEndpointSlice.class)
                 .addMixIn(Endpoint.class, OfEndpoint.class)
+                .addMixIn(ObjectReference.class, OfReference.class)
                 .addMixIn(EndpointConditions.class, OfEndpointConditions.class)
                 .addMixIn(EndpointPort.class, OfPort.class)
                 .addMixIn(Node.class, OfSpecified.class)
@@ -90,8 +92,11 @@ final class ApiFields {
     @JsonIncludeProperties({"apiVersion", "kind", "metadata", "addressType", "endpoints", "ports"})
     private interface OfEndpointSlice {}
 
-    @JsonIncludeProperties({"addresses", "conditions", "nodeName", "hints"})
+    @JsonIncludeProperties({"addresses", "conditions", "nodeName", "hints", "targetRef"})
     private interface OfEndpoint {}
+
+    @JsonIncludeProperties({"kind", "name"})
+    private interface OfReference {}
 
     @JsonIncludeProperties({"ready", "serving", "terminating"})
     private interface OfEndpointConditions {}
