@@ -107,6 +107,9 @@ class ArchitectureTest {
             onlyIn("io.micrometer..", "io.shunt.metrics..", "io.shunt.daemon..");
 
     @ArchTest
+    static final ArchRule CAFFEINE_STAYS_IN_FLOW = onlyIn("com.github.benmanes.caffeine..", "io.shunt.flow..");
+
+    @ArchTest
     static final ArchRule SPRING_STAYS_IN_DAEMON = onlyIn("org.springframework..", "io.shunt.daemon..", "io.shunt");
 
     @ArchTest
