@@ -217,7 +217,8 @@ class DaemonConfiguration {
         return new KernelFlows(
                 installation,
                 new Names(options.nodeName(), loop::hostAddresses, loop::services, loop::slices),
-                loop::servicePorts);
+                loop::servicePorts,
+                KernelFlows.WATCH);
     }
 
     @Bean

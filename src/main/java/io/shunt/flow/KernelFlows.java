@@ -36,7 +36,6 @@ public final class KernelFlows implements Flows, AutoCloseable {
 
     private static final int MOST_KEPT = 1_000;
     private static final long SECOND_NANOS = 1_000_000_000L;
-    private static final long WATCH_NANOS = 60 * SECOND_NANOS;
     private static final long NANOS_PER_MILLI = 1_000_000;
 
     /** After which the thread looks whether it is still wanted. */
@@ -45,9 +44,13 @@ public final class KernelFlows implements Flows, AutoCloseable {
     /** In which what comes together is named together. */
     private static final long GATHER_NANOS = 50 * NANOS_PER_MILLI;
 
+    /** For how long drops are told after somebody has asked. */
+    public static final Duration WATCH = Duration.ofMinutes(1);
+
     private final Installation installation;
     private final Names names;
     private final Supplier<Map<Integer, ServicePort>> services;
+    private final Duration watchedFor;
     private final DropLog drops = new DropLog(MOST_KEPT);
 
     /** {@link System#nanoTime} until when somebody wants to know. */
@@ -60,16 +63,19 @@ public final class KernelFlows implements Flows, AutoCloseable {
     /**
      * @param installation to be closed after this
      * @param services by their ids in the kernel maps, as they are now; called from any thread
+     * @param watchedFor as {@link #WATCH}
      */
-    public KernelFlows(Installation installation, Names names, Supplier<Map<Integer, ServicePort>> services) {
+    public KernelFlows(
+            Installation installation, Names names, Supplier<Map<Integer, ServicePort>> services, Duration watchedFor) {
         this.installation = installation;
         this.names = names;
         this.services = services;
+        this.watchedFor = watchedFor;
     }
 
     @Override
     public synchronized Instant watch() {
-        watchedUntil = System.nanoTime() + WATCH_NANOS;
+        watchedUntil = System.nanoTime() + watchedFor.toNanos();
         if (watch == null && !closed) {
             since = Instant.now();
             watch = Thread.ofPlatform().name("shunt-drops").daemon().start(this::readDrops);

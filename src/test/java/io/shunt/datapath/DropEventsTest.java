@@ -3,6 +3,7 @@ package io.shunt.datapath;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.shunt.datapath.DropEvents.Ends;
 import io.shunt.datapath.DropEvents.Event;
@@ -11,14 +12,21 @@ import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketLab.Installed;
 import io.shunt.datapath.PacketTable.Net;
 import io.shunt.datapath.PacketTable.Talk;
+import io.shunt.flow.Flows;
+import io.shunt.flow.KernelFlows;
+import io.shunt.flow.Names;
+import io.shunt.flow.ServicePort;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.RingBuffer;
 import io.shunt.net.Protocol;
 import io.shunt.table.Access;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -189,6 +197,37 @@ class DropEventsTest {
             node.map("event_credit")
                     .update(arena.allocateFrom(JAVA_INT, 0), arena.allocateFrom(JAVA_LONG, events), BpfMap.ANY);
         }
+    }
+
+    @Test
+    void programsAreSilentAgain_whenNobodyHasAskedForAWhile() throws InterruptedException {
+        Talk talk = new Talk(Net.V4, Protocol.TCP);
+        int web = node.put(talk.nodePort(PacketTable.ANYWHERE));
+        Names names = new Names("node-1", () -> Set.of(talk.net().node), List::of, List::of);
+        Map<Integer, ServicePort> services = Map.of(web, new ServicePort("test/web", "http"));
+        try (KernelFlows flows = new KernelFlows(node.installation(), names, () -> services, Duration.ofSeconds(2))) {
+            Flows.Page none = flows.drops(0, Duration.ZERO);
+            assertThat(none.drops()).isEmpty();
+            await().until(() -> credit() > 0);
+            send(talk.asks());
+            Flows.Page first = flows.drops(none.last(), Duration.ofSeconds(30));
+            assertThat(first.drops()).singleElement().satisfies(drop -> {
+                assertThat(drop.service()).isEqualTo("test/web");
+                assertThat(drop.port()).isEqualTo("http");
+                assertThat(drop.reason()).isEqualTo("refused");
+                assertThat(drop.destinationName()).isEqualTo("node node-1");
+                assertThat(drop.sourceName()).isEmpty();
+            });
+
+            await().until(() -> credit() == 0);
+            send(talk.asks());
+            assertThat(flows.drops(first.last(), Duration.ZERO).drops()).isEmpty();
+            await().until(() -> credit() > 0);
+            send(talk.asks());
+            assertThat(flows.drops(first.last(), Duration.ofSeconds(30)).drops())
+                    .hasSize(1);
+        }
+        assertThat(credit()).isZero();
     }
 
     @Test
