@@ -89,9 +89,15 @@ static __always_inline struct set read_set(__u32 id)
 	return now.set;
 }
 
+/* Spreads all numbers evenly over the places of a run. */
+static __always_inline __u32 place(struct set set, __u32 number)
+{
+	return ((__u64)number * set.count) >> 32;
+}
+
 static __always_inline __u32 random_place(struct set set)
 {
-	return ((__u64)bpf_get_prandom_u32() * set.count) >> 32;
+	return place(set, bpf_get_prandom_u32());
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "answer.h"
 #include "drop.h"
 #include "flow.h"
+#include "hash.h"
 #include "maps.h"
 #include "nat.h"
 #include "packet.h"
@@ -144,6 +145,17 @@ static __always_inline bool masquerades(const struct packet *packet, const struc
 	return packet_settings.masquerade_all || (detects_local(packet) && !inside);
 }
 
+/*
+ * What chooses the place of the backend. Of a client that stays with its backend all ports are one: so another node, which
+ * does not remember it, sends it to the same.
+ */
+static __always_inline __u32 lot(const struct packet *packet, const struct service *service)
+{
+	if (!(service->access & ACCESS_HASHED))
+		return bpf_get_prandom_u32();
+	return hash_peer(&packet->tuple.source, service->affinity_seconds ? 0 : packet->tuple.source_port);
+}
+
 static __always_inline bool choose(const struct packet *packet, const struct service *service, enum reach reach,
 				   struct origin *origin)
 {
@@ -154,7 +166,7 @@ static __always_inline bool choose(const struct packet *packet, const struct ser
 	    affinity_recall(&client, reach, service->affinity_seconds, origin))
 		return true;
 	set = read_set(set_id(service->id, reach));
-	if (!set.count || !take(set.base + random_place(set), origin))
+	if (!set.count || !take(set.base + place(set, lot(packet, service)), origin))
 		return false;
 	if (service->affinity_seconds)
 		affinity_remember(&client, origin);

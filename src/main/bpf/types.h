@@ -44,6 +44,7 @@ enum frontend_access {
 	ACCESS_RESTRICTED = 4,    /* only from the service's source ranges */
 	ACCESS_OF_NODE = 8,       /* the unspecified address: each of the node's addresses, and itself none */
 	ACCESS_EXTERNAL = 16,     /* not a cluster IP: clients from elsewhere may come by it as a matter of course */
+	ACCESS_HASHED = 32,       /* a client's address and port choose the backend, the same on each node */
 };
 
 /* Each service has a set for each. */

@@ -72,7 +72,8 @@ public final class Datapath {
         this.grace = grace;
         serviceIds = new IdPool("sets", maps.maxServices(), SERVICES_FLAG);
         backendIds = new IdPool("backends", maps.maxBackends(), BACKENDS_FLAG);
-        runs = new RunPool("slots", maps.maxSlots(), BACKENDS_FLAG);
+        // Backend 0 is none.
+        runs = new RunPool("slots", maps.maxSlots(), MapSizes.tablesFrom(maps.maxBackends() - 1), BACKENDS_FLAG);
         adopt();
     }
 
@@ -87,6 +88,10 @@ public final class Datapath {
         String name;
         /** By reach; the same run stands for both where they have the same backends. */
         Run[] runs = {Run.EMPTY, Run.EMPTY};
+
+        /** By reach, of what its table is made; null if it has none, or an earlier process has made it. */
+        @Nullable
+        Members[] tables = {null, null};
 
         List<Backend> backends = List.of();
         int[] backendIds = {};
@@ -142,7 +147,7 @@ public final class Datapath {
         }
         for (int i = 0; i < group.size(); i++) {
             RuntimeException failure = outcomes.get(i).failure();
-            if (failure == null || failure instanceof FrontendTakenException) {
+            if (failure == null || failure instanceof FrontendTakenException || lacksTableOnly(failure)) {
                 VirtualService wanted = group.get(i);
                 Outcome removed = attempt(wanted, () -> removeUnwanted(wanted, awaited));
                 if (removed.failure() != null) {
@@ -186,6 +191,10 @@ public final class Datapath {
         return new Outcome(entry == null ? -1 : entry.serviceId, failure);
     }
 
+    private static boolean lacksTableOnly(RuntimeException failure) {
+        return failure instanceof TableFullException full && full.isServed();
+    }
+
     /** Adds all that nobody else has. */
     private void add(VirtualService wanted, Family family) {
         Map<Frontend, String> taken = taken(wanted, family);
@@ -199,11 +208,15 @@ public final class Datapath {
             }
             entry = create(wanted.name());
         }
-        putBackends(entry, wanted, taken.keySet());
+        TableFullException lack = putBackends(entry, wanted, taken.keySet());
         putSourceRanges(entry, wanted.sourceRanges());
         addFrontends(entry, wanted, taken.keySet());
+        wantsRoom |= lack != null;
         if (!taken.isEmpty()) {
             throw new FrontendTakenException(taken);
+        }
+        if (lack != null) {
+            throw lack;
         }
     }
 
@@ -237,7 +250,8 @@ public final class Datapath {
         return taken;
     }
 
-    private void putBackends(Entry entry, VirtualService service, Set<Frontend> taken) {
+    /** @return why there is no table, if there should be one: the backends are in a plain run then */
+    private @Nullable TableFullException putBackends(Entry entry, VirtualService service, Set<Frontend> taken) {
         List<Backend> wanted = service.backends();
         Map<Peer, Integer> before = new HashMap<>();
         List<Integer> gone = new ArrayList<>();
@@ -251,7 +265,7 @@ public final class Datapath {
         List<Integer> fresh = new ArrayList<>();
         List<Integer> changedState = new ArrayList<>();
         List<Integer> unready = new ArrayList<>();
-        Run[] runsAfter;
+        Choices after;
         try {
             for (int i = 0; i < ids.length; i++) {
                 Backend backend = wanted.get(i);
@@ -270,7 +284,7 @@ public final class Datapath {
                 }
             }
             touchSets(entry);
-            runsAfter = writeRuns(entry, wanted, ids);
+            after = writeRuns(entry, service, ids);
         } catch (RuntimeException e) {
             fresh.forEach(id -> freeUnseen(id, e));
             throw e;
@@ -279,6 +293,7 @@ public final class Datapath {
             maps.putBackendState(ids[i], wanted.get(i).state());
         }
         Run[] runsBefore = entry.runs;
+        Run[] runsAfter = after.runs();
         for (Reach reach : inStoringOrder(entry, service)) {
             Run run = runsAfter[reach.ordinal()];
             if (!run.equals(entry.run(reach))) {
@@ -288,12 +303,14 @@ public final class Datapath {
         }
         before.values().forEach(place -> gone.add(entry.backendIds[place]));
         entry.runs = runsAfter;
+        entry.tables = after.tables();
         entry.backends = wanted;
         entry.backendIds = ids;
         unready.forEach(i -> maps.putBackendState(ids[i], wanted.get(i).state()));
         gone.forEach(maps::markBackendGone);
         free(without(runsBefore, runsAfter), gone, !unready.isEmpty());
         publishUse();
+        return after.lack();
     }
 
     /** The first touch of those that an earlier process left may fail; after it a store cannot. */
@@ -328,7 +345,7 @@ public final class Datapath {
                     || taken.contains(each.getKey())) {
                 continue;
             }
-            Route route = new Route(entry.serviceId, access, wanted.affinitySeconds());
+            Route route = route(entry, access, wanted);
             try {
                 maps.putFrontend(each.getKey(), route);
                 each.setValue(route);
@@ -339,33 +356,59 @@ public final class Datapath {
         }
     }
 
-    /** The runs of each reach, of which those are new that no set points at yet. */
-    private Run[] writeRuns(Entry entry, List<Backend> backends, int[] ids) {
+    /**
+     * What each reach chooses from.
+     *
+     * @param tables of what each run that is a table is made
+     * @param lack why one is none that should be
+     */
+    private record Choices(
+            Run[] runs,
+            @Nullable Members[] tables,
+            @Nullable TableFullException lack) {}
+
+    /** Of the runs those are new that no set points at yet. */
+    private Choices writeRuns(Entry entry, VirtualService service, int[] ids) {
         Run[] runsAfter = {Run.EMPTY, Run.EMPTY};
+        @Nullable Members[] tables = {null, null};
+        TableFullException lack = null;
         try {
             for (Reach reach : REACHES) {
-                int[] members = members(backends, ids, reach);
-                runsAfter[reach.ordinal()] = Stream.of(runsAfter[0], entry.run(reach))
-                        .filter(run -> holds(run, members))
+                int at = reach.ordinal();
+                Members members = Members.of(service, ids, reach);
+                int size = members.tableSize(service, reach);
+                if (size > 0) {
+                    Members first = tables[0];
+                    try {
+                        runsAfter[at] = first != null && members.fillLike(first)
+                                ? runsAfter[0]
+                                : table(entry, reach, members, size);
+                        tables[at] = members;
+                        continue;
+                    } catch (TableFullException e) {
+                        lack = e;
+                    }
+                }
+                int[] plain = members.run();
+                runsAfter[at] = Stream.of(runsAfter[0], entry.run(reach))
+                        .filter(run -> holds(run, plain))
                         .findFirst()
-                        .orElseGet(() -> writeRun(members));
+                        .orElseGet(() -> writeRun(runs.take(plain.length), plain));
             }
         } catch (RuntimeException e) {
             without(runsAfter, entry.runs).forEach(run -> runs.release(run.base(), run.count()));
             throw e;
         }
-        return runsAfter;
+        return new Choices(runsAfter, tables, lack);
     }
 
-    private static int[] members(List<Backend> backends, int[] ids, Reach reach) {
-        int[] members = new int[ids.length];
-        int count = 0;
-        for (int i = 0; i < ids.length; i++) {
-            if (backends.get(i).state().takes(reach)) {
-                members[count++] = ids[i];
-            }
-        }
-        return Arrays.copyOf(members, count);
+    /** To fill a table is some work: of what the one is made that stands there tells whether it is the one. */
+    private Run table(Entry entry, Reach reach, Members members, int size) {
+        Run before = entry.run(reach);
+        Members made = entry.tables[reach.ordinal()];
+        boolean stands =
+                before.count() == size && (made == null ? holds(before, members.table(size)) : members.fillLike(made));
+        return stands ? before : writeRun(runs.takeForTable(size), members.table(size));
     }
 
     private boolean holds(Run run, int[] members) {
@@ -380,8 +423,8 @@ public final class Datapath {
         return true;
     }
 
-    private Run writeRun(int[] members) {
-        Run run = new Run(runs.take(members.length), members.length);
+    private Run writeRun(int base, int[] members) {
+        Run run = new Run(base, members.length);
         try {
             for (int i = 0; i < members.length; i++) {
                 maps.putSlot(run.base() + i, members[i]);
@@ -435,7 +478,7 @@ public final class Datapath {
 
     private void addFrontends(Entry entry, VirtualService wanted, Set<Frontend> taken) {
         wanted.frontends().forEach((frontend, access) -> {
-            Route route = new Route(entry.serviceId, access, wanted.affinitySeconds());
+            Route route = route(entry, access, wanted);
             if (taken.contains(frontend) || route.equals(entry.frontends.get(frontend))) {
                 return;
             }
@@ -448,6 +491,10 @@ public final class Datapath {
             }
             entry.frontends.put(frontend, route);
         });
+    }
+
+    private static Route route(Entry entry, Access access, VirtualService wanted) {
+        return new Route(entry.serviceId, access, wanted.affinitySeconds(), wanted.tableSize() > 0);
     }
 
     private @Nullable Entry own(Frontend frontend, Entry entry) {

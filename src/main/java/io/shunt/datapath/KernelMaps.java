@@ -62,6 +62,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final byte RESTRICTED = 4;
     private static final byte OF_NODE = 8;
     private static final byte EXTERNAL = 16;
+    private static final byte HASHED = 32;
 
     /** Port and protocol of the entry that stands for an address itself, and SERVICE_OF_ADDRESS of types.h. */
     private static final int NO_PORT = 0;
@@ -179,7 +180,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     @Override
     public void putFrontend(Frontend frontend, Route route) {
         writeKey(frontend);
-        writeValue(accessBits(frontend, route.access()), route.affinitySeconds(), route.serviceId());
+        byte access = accessBits(frontend, route.access());
+        writeValue((byte) (access | (route.hashed() ? HASHED : 0)), route.affinitySeconds(), route.serviceId());
     }
 
     private void writeValue(byte access, int affinitySeconds, int serviceId) {
@@ -203,6 +205,10 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 (bits & OUTSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
                 (bits & RESTRICTED) != 0,
                 (bits & EXTERNAL) != 0);
+    }
+
+    static boolean isHashed(byte bits) {
+        return (bits & HASHED) != 0;
     }
 
     private static void update(CallCount count, BpfMap map, MemorySegment key, MemorySegment value, String cure) {
@@ -270,7 +276,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                             new Route(
                                     value.get(JAVA_INT, FRONTEND_SERVICE_ID),
                                     access(value.get(JAVA_BYTE, FRONTEND_ACCESS)),
-                                    value.get(JAVA_INT, FRONTEND_AFFINITY))));
+                                    value.get(JAVA_INT, FRONTEND_AFFINITY),
+                                    isHashed(value.get(JAVA_BYTE, FRONTEND_ACCESS)))));
         });
     }
 

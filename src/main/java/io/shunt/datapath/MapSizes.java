@@ -9,8 +9,9 @@ import java.util.Map;
  * @param services virtual services
  * @param backends backends of all services together
  * @param flows confirmed conversations that the packet programs remember
+ * @param tableSlots room for so many slots of Maglev's tables; as many as there is room for anyway if that is more
  */
-public record MapSizes(int services, int backends, int flows) {
+public record MapSizes(int services, int backends, int flows, int tableSlots) {
     /** Most services have one address a family; node ports, external and load-balancer addresses need room too. */
     private static final int FRONTENDS_A_SERVICE = 4;
 
@@ -24,6 +25,9 @@ public record MapSizes(int services, int backends, int flows) {
      * <p>More, 4 at the very most, would be needed if nearly all backends were on this node and yet hints kept some in each
      * service from the whole cluster's run. What finds no room then is tried again when the grace period has passed.
      *
+     * <p>Maglev's tables may have what is there for changes, and more if they are given more: so they never keep a service
+     * that has none from having its backends. 262,144 backends leave room for 24 tables of 16,381 slots.
+     *
      * <p>The kernel takes 8 bytes for each slot: 24 a backend, 6 MiB for 262,144 of them, where 2 slots would take 4.
      */
     private static final int SLOTS_A_BACKEND = 3;
@@ -31,8 +35,26 @@ public record MapSizes(int services, int backends, int flows) {
     /** One for each direction. */
     static final int ENTRIES_A_FLOW = 2;
 
+    /** Of these, tables have to leave alone what is in use where none has one: half. */
+    private static final int PARTS = 2;
+
     /** Most services let everyone in. */
     private static final int SOURCE_RANGES_A_SERVICE = 4;
+
+    /** Sizes that leave tables what there is room for anyway. */
+    public MapSizes(int services, int backends, int flows) {
+        this(services, backends, flows, 0);
+    }
+
+    /** Before which slot there is no part of a table. */
+    static int tablesFrom(int backends) {
+        return backends * SLOTS_A_BACKEND / PARTS;
+    }
+
+    private int slots() {
+        int plain = tablesFrom(backends);
+        return plain + Math.max(backends * SLOTS_A_BACKEND - plain, tableSlots);
+    }
 
     /** Entries by map name. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
@@ -50,6 +72,6 @@ public record MapSizes(int services, int backends, int flows) {
                 "backends",
                 backends + 1,
                 "slots",
-                backends * SLOTS_A_BACKEND);
+                slots());
     }
 }

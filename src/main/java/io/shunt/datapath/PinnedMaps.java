@@ -103,7 +103,8 @@ public final class PinnedMaps {
 
     private static Map<String, ?> frontend(MemorySegment key, MemorySegment value) {
         StructLayout layout = Layouts.FRONTEND_KEY;
-        Access access = KernelMaps.access(value.get(JAVA_BYTE, Layouts.offset(Layouts.FRONTEND, "access")));
+        byte bits = value.get(JAVA_BYTE, Layouts.offset(Layouts.FRONTEND, "access"));
+        Access access = KernelMaps.access(bits);
         int protocol = Byte.toUnsignedInt(key.get(JAVA_BYTE, Layouts.offset(layout, "protocol")));
         if (protocol == 0) {
             // The address itself.
@@ -118,6 +119,7 @@ public final class PinnedMaps {
         fields.put("outside", name(access.outside()));
         fields.put("restricted", access.restricted());
         fields.put("external", access.external());
+        fields.put("hashed", KernelMaps.isHashed(bits));
         fields.put("affinity_seconds", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "affinity_seconds")));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "service_id")));
         return fields;

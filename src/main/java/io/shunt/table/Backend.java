@@ -7,8 +7,14 @@ import io.shunt.net.Address;
  *
  * @param port 1 to 65535, in host byte order
  * @param state which new connections go there
+ * @param weight how many of them, as against the others; 1 or more. Only a service with a table looks at it
  */
-public record Backend(Address address, int port, State state) {
+public record Backend(Address address, int port, State state, int weight) {
+    /** One that counts as much as any other. */
+    public Backend(Address address, int port, State state) {
+        this(address, port, state, 1);
+    }
+
     /** What a backend is good for. */
     public enum State {
         /** Nothing now, and it may come back: it loses who talks UDP to it, and keeps its TCP connections. */

@@ -14,17 +14,30 @@ import java.util.stream.Collectors;
  * @param backends without two of the same address and port
  * @param sourceRanges who may come in by restricted frontends
  * @param affinitySeconds how long a client stays with its backend after its last connection; 0: not at all
+ * @param tableSize a prime number: a client's address and port choose the backend, the same on every node, by a table of
+ *     so many slots; 0: it is chosen at random
  */
 public record VirtualService(
         String name,
         Map<Frontend, Access> frontends,
         List<Backend> backends,
         List<Prefix> sourceRanges,
-        int affinitySeconds) {
+        int affinitySeconds,
+        int tableSize) {
     public VirtualService {
         frontends = Map.copyOf(frontends);
         backends = List.copyOf(backends);
         sourceRanges = List.copyOf(sourceRanges);
+    }
+
+    /** One whose backends are chosen at random. */
+    public VirtualService(
+            String name,
+            Map<Frontend, Access> frontends,
+            List<Backend> backends,
+            List<Prefix> sourceRanges,
+            int affinitySeconds) {
+        this(name, frontends, backends, sourceRanges, affinitySeconds, 0);
     }
 
     /** One that everyone may use, and that remembers no client. */

@@ -208,7 +208,8 @@ class KernelMapsTest {
             for (Reach outside : Reach.values()) {
                 boolean restricted = inside != outside;
                 Frontend frontend = Frontend.ofNode(IpFamily.IPV6, port++, Protocol.TCP);
-                Route route = new Route(port, new Access(inside, outside, restricted, !restricted), port);
+                Route route = new Route(
+                        port, new Access(inside, outside, restricted, !restricted), port, inside == Reach.LOCAL);
                 maps.putFrontend(frontend, route);
                 routes.put(frontend, route);
             }
