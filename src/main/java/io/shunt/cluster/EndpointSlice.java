@@ -64,6 +64,8 @@ public record EndpointSlice(
      * @param nodeName the node it runs on, null if the slice does not say
      * @param hints whom it should serve
      * @param pod the name of the pod that it is, in the slice's namespace, null if the slice does not say
+     * @param weight how many connections it should get, as against the others, 1 to {@link #MOST_WEIGHT} (the slice's
+     *     annotation {@code shunt.io/weight}). It stands here since it takes no memory here
      */
     public record Endpoint(
             Address address,
@@ -72,8 +74,12 @@ public record EndpointSlice(
             boolean terminating,
             @Nullable String nodeName,
             Hints hints,
-            @Nullable String pod) {
-        /** An endpoint that may be no pod. */
+            @Nullable String pod,
+            int weight) {
+        /** The weight that counts most. */
+        public static final int MOST_WEIGHT = 1000;
+
+        /** An endpoint that may be no pod, and counts as much as any other. */
         public Endpoint(
                 Address address,
                 boolean ready,
@@ -81,7 +87,7 @@ public record EndpointSlice(
                 boolean terminating,
                 @Nullable String nodeName,
                 Hints hints) {
-            this(address, ready, serving, terminating, nodeName, hints, null);
+            this(address, ready, serving, terminating, nodeName, hints, null, 1);
         }
 
         /** An endpoint that should serve everyone. */

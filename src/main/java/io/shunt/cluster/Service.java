@@ -7,6 +7,7 @@ import io.shunt.net.Protocol;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A Service that a proxy has to serve; those that kube-proxy skips (headless, ExternalName, another proxy's) never
@@ -18,6 +19,7 @@ import java.util.stream.Collectors;
  * @param internalPolicy where connections to its cluster IPs may go
  * @param affinitySeconds how long a client stays with its backend after its last connection (session affinity
  *     ClientIP), 1 to 86400; 0 without affinity
+ * @param algorithm how a backend is chosen (annotation {@code shunt.io/algorithm}), null if the Service does not say
  */
 public record Service(
         ObjectName name,
@@ -25,10 +27,22 @@ public record Service(
         List<Port> ports,
         External external,
         TrafficPolicy internalPolicy,
-        int affinitySeconds) {
+        int affinitySeconds,
+        @Nullable Algorithm algorithm) {
     public Service {
         clusterIps = List.copyOf(clusterIps);
         ports = List.copyOf(ports);
+    }
+
+    /** A Service that does not say how a backend is chosen. */
+    public Service(
+            ObjectName name,
+            List<Address> clusterIps,
+            List<Port> ports,
+            External external,
+            TrafficPolicy internalPolicy,
+            int affinitySeconds) {
+        this(name, clusterIps, ports, external, internalPolicy, affinitySeconds, null);
     }
 
     /** A Service that has cluster IPs and nothing special. */

@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.SessionAffinityConfig;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointConditions;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointHints;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointPort;
+import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
@@ -32,12 +33,14 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * API objects to cluster records. An object that the API server would refuse is refused as a whole, but for those lists
- * of addresses that older API servers let anything into: of them the odd entry is left out, as with kube-proxy. What
+ * of addresses that older API servers let anything into: of them the odd entry is left out, as with kube-proxy. So is an
+ * annotation of our own that the API server knows nothing of. What
  * kube-proxy 1.36 skips is not served (pkg/proxy/util/utils.go, pkg/proxy/endpointslicecache.go). Strings that many
  * objects share are interned.
  */
@@ -46,7 +49,13 @@ final class Conversion {
     static final String HEADLESS = "service.kubernetes.io/headless";
     static final String SERVICE_NAME = "kubernetes.io/service-name";
 
+    /** How a Service's backends are chosen, and how many connections a slice's endpoints get, as against others. */
+    static final String ALGORITHM = "shunt.io/algorithm";
+
+    static final String WEIGHT = "shunt.io/weight";
+
     private static final String TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
+    private static final Pattern WEIGHTS = Pattern.compile("[0-9]{1,4}");
     private static final String LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler";
     private static final String IP_CURE =
             "write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as ::ffff:a.b.c.d";
@@ -85,7 +94,8 @@ final class Conversion {
                 servicePorts(orEmpty(spec.getPorts())),
                 external(spec, raw.getStatus(), leftOut),
                 policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
-                affinitySeconds(spec));
+                affinitySeconds(spec),
+                algorithm(raw, leftOut));
         return Converted.served(name, service, leftOut);
     }
 
@@ -246,6 +256,23 @@ final class Conversion {
         }
     }
 
+    private static @Nullable Algorithm algorithm(HasMetadata raw, List<InvalidObjectException> leftOut) {
+        String text = annotation(raw, ALGORITHM);
+        return switch (text) {
+            case null -> null;
+            case "random" -> Algorithm.RANDOM;
+            case "maglev" -> Algorithm.MAGLEV;
+            default -> {
+                leftOut.add(wrongAnnotation(ALGORITHM, quoted(text) + " is no algorithm", "write random or maglev"));
+                yield null;
+            }
+        };
+    }
+
+    private static InvalidObjectException wrongAnnotation(String name, String message, String cure) {
+        return new InvalidObjectException("metadata.annotations[" + name + "]", message, cure);
+    }
+
     private static List<Service.Port> servicePorts(List<ServicePort> raw) throws InvalidObjectException {
         if (raw.isEmpty()) {
             throw new InvalidObjectException("spec.ports", "is empty", "write at least one port");
@@ -301,6 +328,8 @@ final class Conversion {
             default ->
                 throw new InvalidObjectException("addressType", quoted(raw.getAddressType()) + " is unknown", FAMILIES);
         }
+        List<InvalidObjectException> leftOut = new ArrayList<>();
+        int weight = weight(raw, leftOut);
         return Converted.served(
                 name,
                 new EndpointSlice(
@@ -308,8 +337,27 @@ final class Conversion {
                         new ObjectName(name.namespace(), service),
                         family,
                         slicePorts(orEmpty(raw.getPorts())),
-                        endpoints(orEmpty(raw.getEndpoints()), family),
-                        triggered(raw.getMetadata())));
+                        endpoints(orEmpty(raw.getEndpoints()), family, weight),
+                        triggered(raw)),
+                leftOut);
+    }
+
+    private static int weight(HasMetadata raw, List<InvalidObjectException> leftOut) {
+        String text = annotation(raw, WEIGHT);
+        if (text == null) {
+            return 1;
+        }
+        if (WEIGHTS.matcher(text).matches()) {
+            int weight = Integer.parseInt(text);
+            if (weight >= 1 && weight <= EndpointSlice.Endpoint.MOST_WEIGHT) {
+                return weight;
+            }
+        }
+        leftOut.add(wrongAnnotation(
+                WEIGHT,
+                quoted(text) + " is no weight",
+                "write a whole number from 1 to " + EndpointSlice.Endpoint.MOST_WEIGHT));
+        return 1;
     }
 
     private static List<EndpointSlice.Port> slicePorts(List<EndpointPort> raw) throws InvalidObjectException {
@@ -332,7 +380,7 @@ final class Conversion {
     }
 
     private static List<EndpointSlice.Endpoint> endpoints(
-            List<io.fabric8.kubernetes.api.model.discovery.v1.Endpoint> raw, IpFamily family)
+            List<io.fabric8.kubernetes.api.model.discovery.v1.Endpoint> raw, IpFamily family, int weight)
             throws InvalidObjectException {
         List<EndpointSlice.Endpoint> endpoints = new ArrayList<>(raw.size());
         for (int i = 0; i < raw.size(); i++) {
@@ -347,7 +395,8 @@ final class Conversion {
                     conditions != null && Boolean.TRUE.equals(conditions.getTerminating()),
                     node == null ? null : node.intern(),
                     hints(endpoint.getHints()),
-                    pod(endpoint.getTargetRef())));
+                    pod(endpoint.getTargetRef()),
+                    weight));
         }
         return endpoints;
     }
@@ -398,9 +447,8 @@ final class Conversion {
     }
 
     /** When the change that a slice reports happened; kube-proxy ignores a time it cannot read, and so do we. */
-    private static @Nullable Instant triggered(ObjectMeta metadata) {
-        Map<String, String> annotations = metadata.getAnnotations();
-        String time = annotations == null ? null : annotations.get(TRIGGER_TIME);
+    private static @Nullable Instant triggered(HasMetadata raw) {
+        String time = annotation(raw, TRIGGER_TIME);
         if (time == null) {
             return null;
         }
@@ -455,6 +503,11 @@ final class Conversion {
         }
         labels.replaceAll((key, value) -> orEmpty(value));
         return labels;
+    }
+
+    private static @Nullable String annotation(HasMetadata raw, String name) {
+        Map<String, String> annotations = raw.getMetadata().getAnnotations();
+        return annotations == null ? null : annotations.get(name);
     }
 
     private static Address address(String field, String text) throws InvalidObjectException {

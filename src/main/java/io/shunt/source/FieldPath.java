@@ -7,9 +7,10 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
 
-/** A field's path, {@code spec.ports[0].port}, as messages show it, and where it stands in a file. */
+/** A field's path, {@code spec.ports[0].port} or {@code metadata.labels[a.b/c]}, as messages show it, and where it stands in a file. */
 final class FieldPath {
-    private static final Pattern STEP = Pattern.compile("[^.\\[\\]]+|\\[\\d+]");
+    private static final Pattern STEP = Pattern.compile("[^.\\[\\]]+|\\[[^\\]]*]");
+    private static final Pattern INDEX = Pattern.compile("\\[\\d+]");
 
     private FieldPath() {}
 
@@ -51,10 +52,10 @@ final class FieldPath {
         List<String> steps =
                 STEP.matcher(path).results().map(step -> step.group()).toList();
         for (String step : steps) {
-            boolean index = step.startsWith("[");
+            boolean index = INDEX.matcher(step).matches();
             boolean found = index
                     ? token == JsonToken.START_ARRAY && toElement(parser, step)
-                    : token == JsonToken.START_OBJECT && toProperty(parser, step);
+                    : token == JsonToken.START_OBJECT && toProperty(parser, key(step));
             if (!found) {
                 return new Place(line, null);
             }
@@ -62,6 +63,11 @@ final class FieldPath {
             token = index ? parser.currentToken() : parser.nextToken();
         }
         return new Place(line, token != null && token.isScalarValue() ? parser.getString() : null);
+    }
+
+    /** {@code [shunt.io/weight]} is a key that looks like a path itself. */
+    private static String key(String step) {
+        return step.startsWith("[") ? step.substring(1, step.length() - 1) : step;
     }
 
     private static boolean toProperty(JsonParser parser, String name) {

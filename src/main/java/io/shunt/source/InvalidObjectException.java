@@ -17,7 +17,7 @@ final class InvalidObjectException extends Exception {
         return new Problem(Problem.Cause.INVALID, object, where, field, String.valueOf(getMessage()), cure);
     }
 
-    /** That {@code object} is served without the field, which is an entry of a list. */
+    /** That {@code object} is served without the field, which is an entry of a list or an annotation. */
     Problem leftOut(String object) {
         return new Problem(Problem.Cause.INVALID, object, "", field, getMessage() + ", so it is left out", cure);
     }

@@ -116,11 +116,7 @@ final class KubernetesSource implements Source {
                 "EndpointSlice",
                 client.discovery().v1().endpointSlices().inAnyNamespace().withoutLabel(Conversion.HEADLESS),
                 EndpointSlice::new,
-                (name, slice) -> {
-                    ledger.slice(
-                            name, slice == null ? null : Conversion.slice(slice).object());
-                    return List.of();
-                });
+                this::slice);
         inform(NODES, "Node", client.nodes().withField("metadata.name", nodeName), Node::new, (name, node) -> {
             ledger.node(node == null ? null : Conversion.node(node));
             return List.of();
@@ -135,6 +131,17 @@ final class KubernetesSource implements Source {
         }
         Converted<io.shunt.cluster.Service> converted = Conversion.service(service);
         ledger.service(name, converted.object());
+        return converted.leftOut();
+    }
+
+    private List<InvalidObjectException> slice(ObjectName name, @Nullable EndpointSlice slice)
+            throws InvalidObjectException {
+        if (slice == null) {
+            ledger.slice(name, null);
+            return List.of();
+        }
+        Converted<io.shunt.cluster.EndpointSlice> converted = Conversion.slice(slice);
+        ledger.slice(name, converted.object());
         return converted.leftOut();
     }
 

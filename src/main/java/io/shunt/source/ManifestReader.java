@@ -227,7 +227,9 @@ final class ManifestReader {
 
         private void slice(io.fabric8.kubernetes.api.model.discovery.v1.EndpointSlice raw) {
             try {
-                add(found.slices, "EndpointSlice", Conversion.slice(raw));
+                Converted<io.shunt.cluster.EndpointSlice> converted = Conversion.slice(raw);
+                converted.leftOut().forEach(entry -> invalid(entry, raw));
+                add(found.slices, "EndpointSlice", converted);
             } catch (InvalidObjectException e) {
                 invalid(e, raw);
             }

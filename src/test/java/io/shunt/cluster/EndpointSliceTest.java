@@ -25,6 +25,15 @@ class EndpointSliceTest {
         assertThat(shared.endpoints().get(2)).isSameAs(before.endpoints().get(0));
     }
 
+    @Test
+    void sharing_anotherWeight_isAnotherEndpoint() {
+        EndpointSlice before = slice(endpoint("10.0.0.1"));
+        EndpointSlice now = slice(new EndpointSlice.Endpoint(
+                Address.of("10.0.0.1"), true, true, false, null, EndpointSlice.Hints.NONE, null, 7));
+
+        assertThat(now.sharing(before).endpoints().getFirst().weight()).isEqualTo(7);
+    }
+
     private static EndpointSlice slice(EndpointSlice.Endpoint... endpoints) {
         return new EndpointSlice(
                 new ObjectName("shop", "web-1"),

@@ -35,7 +35,7 @@ class NamesTest {
     }
 
     private void endpoint(String address, @Nullable String pod) {
-        Endpoint endpoint = new Endpoint(Address.of(address), true, true, false, null, Hints.NONE, pod);
+        Endpoint endpoint = new Endpoint(Address.of(address), true, true, false, null, Hints.NONE, pod, 1);
         slices.add(new EndpointSlice(
                 new ObjectName("shop", "web-" + slices.size()),
                 WEB,

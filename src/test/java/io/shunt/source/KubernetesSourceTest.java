@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.Change;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Occurrence;
@@ -416,6 +417,35 @@ class KubernetesSourceTest {
 
         eventually(() -> assertThat(told.complete()).isOne());
         assertThat(told.services()).hasSize(2);
+    }
+
+    @Test
+    void unknownAnnotations_areSaid_andTheDefaultsHold() {
+        server.put(Yaml.service("web", "10.96.0.1", 80)
+                .replace("name: web", "name: web\n  annotations: {shunt.io/algorithm: rr}"));
+        server.put(Yaml.slice("web", "10.0.0.1")
+                .replace("name: web-1", "name: web-1\n  annotations: {shunt.io/weight: \"0\"}"));
+        startAndWatch();
+
+        assertThat(told.complete()).isOne();
+        assertThat(told.service("default/web").algorithm()).isNull();
+        assertThat(told.slice("default/web-1").endpoints().getFirst().weight()).isOne();
+        assertThat(problems())
+                .containsExactly(
+                        "EndpointSlice default/web-1: metadata.annotations[shunt.io/weight]: \"0\" is no weight, so it is"
+                                + " left out; write a whole number from 1 to 1000",
+                        "Service default/web: metadata.annotations[shunt.io/algorithm]: \"rr\" is no algorithm, so it is"
+                                + " left out; write random or maglev");
+        assertThat(source.counters().errors(Cause.INVALID)).isEqualTo(2);
+
+        server.put(Yaml.service("web", "10.96.0.1", 80)
+                .replace("name: web", "name: web\n  annotations: {shunt.io/algorithm: maglev}"));
+        server.put(Yaml.slice("web", "10.0.0.1")
+                .replace("name: web-1", "name: web-1\n  annotations: {shunt.io/weight: \"5\"}"));
+
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(told.service("default/web").algorithm()).isEqualTo(Algorithm.MAGLEV);
+        assertThat(told.slice("default/web-1").endpoints().getFirst().weight()).isEqualTo(5);
     }
 
     private static String loadBalancer(String externalIps, String ranges, String ingress) {

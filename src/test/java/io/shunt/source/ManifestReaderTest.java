@@ -3,6 +3,7 @@ package io.shunt.source;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.EndpointSlice.Endpoint;
 import io.shunt.cluster.Node;
@@ -33,6 +34,28 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ManifestReaderTest {
     private static final ObjectName WEB = new ObjectName("default", "web");
     private static final ObjectName WEB_1 = new ObjectName("default", "web-1");
+
+    private static final String SERVICE_WITH_ALGORITHM = """
+            apiVersion: v1
+            kind: Service
+            metadata:
+              name: web
+              annotations: {shunt.io/algorithm: %s}
+            spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+            """;
+
+    private static final String SLICE_WITH_WEIGHT = """
+            apiVersion: discovery.k8s.io/v1
+            kind: EndpointSlice
+            metadata:
+              name: web-1
+              labels: {kubernetes.io/service-name: web}
+              annotations:
+                shunt.io/weight: "%s"
+            addressType: IPv4
+            ports: [{port: 8080}]
+            endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]
+            """;
 
     @TempDir
     Path directory;
@@ -466,6 +489,52 @@ class ManifestReaderTest {
                 .hasToString("[Service default/web (web.yaml:9): spec.externalIPs[1]: \"10.0.0.300\" is no IP address;"
                         + " write an IPv4 address without leading zeros or an IPv6 address, and IPv4 never as"
                         + " ::ffff:a.b.c.d]");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"random,RANDOM", "maglev,MAGLEV"})
+    void service_algorithm(String text, Algorithm algorithm) throws IOException {
+        Manifests found = yaml(SERVICE_WITH_ALGORITHM.formatted(text));
+
+        assertThat(found.problems).isEmpty();
+        assertThat(found.services.values()).extracting(Service::algorithm).containsExactly(algorithm);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"roundrobin", "Maglev", "\"\"", "\" random\""})
+    void service_unknownAlgorithm_isAProblemOfTheFile_andNotFollowed(String text) throws IOException {
+        Manifests found = yaml(SERVICE_WITH_ALGORITHM.formatted(text));
+
+        assertThat(found.problems)
+                .hasToString("[Service default/web (web.yaml:5): metadata.annotations[shunt.io/algorithm]: \""
+                        + text.replace("\"", "") + "\" is no algorithm; write random or maglev]");
+        assertThat(found.services.values()).extracting(Service::algorithm).containsOnlyNulls();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1,1", "20,20", "1000,1000", "0007,7"})
+    void slice_weight_isItsEndpoints(String text, int weight) throws IOException {
+        Manifests found = yaml(SLICE_WITH_WEIGHT.formatted(text));
+
+        assertThat(found.problems).isEmpty();
+        assertThat(found.slices.values())
+                .flatExtracting(EndpointSlice::endpoints)
+                .extracting(EndpointSlice.Endpoint::weight)
+                .containsExactly(weight, weight);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0", "1001", "-1", "1.5", "99999999999", "heavy", "", "+2", " 2"})
+    void slice_wrongWeight_isAProblemOfTheFile_andCountsAsOne(String text) throws IOException {
+        Manifests found = yaml(SLICE_WITH_WEIGHT.formatted(text));
+
+        assertThat(found.problems)
+                .hasToString("[EndpointSlice default/web-1 (web.yaml:7): metadata.annotations[shunt.io/weight]: \""
+                        + text + "\" is no weight; write a whole number from 1 to 1000]");
+        assertThat(found.slices.values())
+                .flatExtracting(EndpointSlice::endpoints)
+                .extracting(EndpointSlice.Endpoint::weight)
+                .containsExactly(1, 1);
     }
 
     @Test

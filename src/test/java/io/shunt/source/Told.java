@@ -66,6 +66,14 @@ final class Told implements ChangeSink {
                 .orElseThrow();
     }
 
+    /** The slice {@code namespace/name}. */
+    synchronized EndpointSlice slice(String name) {
+        return slices.values().stream()
+                .filter(slice -> slice.name().toString().equals(name))
+                .findFirst()
+                .orElseThrow();
+    }
+
     /** The slices told and not taken back, as {@code namespace/name=[addresses]}. */
     synchronized List<String> slices() {
         return slices.values().stream()
