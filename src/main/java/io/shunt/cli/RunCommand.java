@@ -23,6 +23,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -56,6 +57,11 @@ final class RunCommand implements Callable<Integer> {
     private static final int MAX_SERVICES = 1 << 20;
     private static final int MAX_BACKENDS = 1 << 22;
     private static final int MAX_FLOWS = 1 << 23;
+    private static final int LEAST_TABLE = 251;
+    private static final int MOST_TABLE = 131_071;
+    /** 2 GiB of them. */
+    private static final int MAX_TABLE_SLOTS = 1 << 28;
+
     private static final Path HOSTNAME = Path.of("/proc/sys/kernel/hostname");
     private static final Path MOUNTS = Path.of("/proc/self/mounts");
     private static final Pattern NODE_NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?");
@@ -134,6 +140,34 @@ final class RunCommand implements Callable<Integer> {
                             + " all are found. `none`: at no device, so that only sockets of this node reach Services.")
     @Setting(environment = "SHUNT_DEVICES", otherwise = "found by addresses and routes")
     private List<String> devices = new ArrayList<>();
+
+    @Option(
+            names = "--algorithm",
+            paramLabel = "NAME",
+            defaultValue = "random",
+            description = "How packets from elsewhere get a backend where the Service's annotation `shunt.io/algorithm`"
+                    + " does not say: `random`; or `maglev`, by the client's address and port, on every node the same.")
+    @Setting(environment = "SHUNT_ALGORITHM")
+    private String algorithm = "";
+
+    @Option(
+            names = "--maglev-table-size",
+            paramLabel = "COUNT",
+            defaultValue = "16381",
+            description = "How many slots a Maglev table has: a prime number from " + LEAST_TABLE + " to " + MOST_TABLE
+                    + ", a hundred times the backends or more, on every node the same.")
+    @Setting(environment = "SHUNT_MAGLEV_TABLE_SIZE")
+    private int maglevTableSize;
+
+    @Option(
+            names = "--max-maglev-tables",
+            paramLabel = "COUNT",
+            defaultValue = "0",
+            description = "How many Maglev tables the maps hold, one for each Service port and IP family and one more"
+                    + " while it changes; 8 bytes a slot. 0: what --max-backends leaves room for, 24 where both are at"
+                    + " their defaults.")
+    @Setting(environment = "SHUNT_MAX_MAGLEV_TABLES")
+    private int maxMaglevTables;
 
     @Option(
             names = "--node-ip",
@@ -256,6 +290,9 @@ final class RunCommand implements Callable<Integer> {
                 bpfRoot.directory(),
                 within("--max-services", maxServices, MAX_SERVICES),
                 within("--max-backends", maxBackends, MAX_BACKENDS),
+                isMaglev(),
+                tableSize(),
+                maxTables(),
                 settings.nodePortAddresses(),
                 settings.localhostNodePorts(),
                 devices.stream()
@@ -359,6 +396,42 @@ final class RunCommand implements Callable<Integer> {
             throw wrong(flag + " must be 1 to " + most + ", not " + value);
         }
         return value;
+    }
+
+    private boolean isMaglev() {
+        if (!algorithm.equals("maglev") && !algorithm.equals("random")) {
+            throw wrong("--algorithm must be random or maglev, not " + quoted(algorithm));
+        }
+        return algorithm.equals("maglev");
+    }
+
+    private int tableSize() {
+        if (maglevTableSize < LEAST_TABLE || maglevTableSize > MOST_TABLE) {
+            throw wrong("--maglev-table-size must be a prime number from " + LEAST_TABLE + " to " + MOST_TABLE
+                    + ", not " + maglevTableSize);
+        }
+        int prime = maglevTableSize;
+        while (!isPrime(prime)) {
+            prime++;
+        }
+        if (prime != maglevTableSize) {
+            throw wrong(
+                    "--maglev-table-size must be a prime number, not " + maglevTableSize + ": the next is " + prime);
+        }
+        return maglevTableSize;
+    }
+
+    private static boolean isPrime(int number) {
+        return IntStream.rangeClosed(2, (int) Math.sqrt(number)).noneMatch(divisor -> number % divisor == 0);
+    }
+
+    private int maxTables() {
+        int most = MAX_TABLE_SLOTS / maglevTableSize;
+        if (maxMaglevTables < 0 || maxMaglevTables > most) {
+            throw wrong("--max-maglev-tables must be 0 to " + most + " with --maglev-table-size " + maglevTableSize
+                    + ", not " + maxMaglevTables);
+        }
+        return maxMaglevTables;
     }
 
     /** @return null if nothing is to be served */

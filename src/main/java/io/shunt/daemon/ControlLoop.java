@@ -13,6 +13,7 @@ import io.shunt.flow.ServicePort;
 import io.shunt.metrics.ProgrammingMeters;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
+import io.shunt.plan.Balancing;
 import io.shunt.plan.Locality;
 import io.shunt.plan.NodePortAddresses;
 import io.shunt.plan.PlannedService;
@@ -69,6 +70,7 @@ final class ControlLoop implements Runnable {
     private final RecentErrors errors;
     private final String nodeName;
     private final NodePortAddresses nodePortAddresses;
+    private final Balancing balancing;
     private final OldGarbage garbage = OldGarbage.ofThisProcess();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
@@ -111,13 +113,15 @@ final class ControlLoop implements Runnable {
             ProgrammingMeters meters,
             RecentErrors errors,
             String nodeName,
-            NodePortAddresses nodePortAddresses) {
+            NodePortAddresses nodePortAddresses,
+            Balancing balancing) {
         this.inbox = inbox;
         this.datapath = datapath;
         this.meters = meters;
         this.errors = errors;
         this.nodeName = nodeName;
         this.nodePortAddresses = nodePortAddresses;
+        this.balancing = balancing;
         here = Locality.of(nodeName, null);
     }
 
@@ -373,7 +377,8 @@ final class ControlLoop implements Runnable {
     /** What to program, without what has to be put off; {@code before} is what has been programmed already. */
     private List<PlannedService> planned(ObjectName name, Set<ServicePortName> before) {
         Service service = cluster.service(name);
-        List<PlannedService> planned = service == null ? List.of() : Planner.plan(service, cluster.slices(name), here);
+        List<PlannedService> planned =
+                service == null ? List.of() : Planner.plan(service, cluster.slices(name), here, balancing);
         if (complete) {
             return planned;
         }

@@ -2,6 +2,7 @@ package io.shunt.daemon;
 
 import io.shunt.api.HealthCheckServers;
 import io.shunt.api.HttpFaces;
+import io.shunt.cluster.Algorithm;
 import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
@@ -17,6 +18,7 @@ import io.shunt.host.HostNetwork;
 import io.shunt.host.NodeDevices;
 import io.shunt.libbpf.BpfException;
 import io.shunt.metrics.Metrics;
+import io.shunt.plan.Balancing;
 import io.shunt.plan.NodePortAddresses;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Version;
@@ -73,7 +75,11 @@ class DaemonConfiguration {
             return Installation.open(
                     options.bpfRoot(),
                     options.cgroupRoot(),
-                    new MapSizes(options.maxServices(), options.maxBackends(), options.maxFlows()),
+                    new MapSizes(
+                            options.maxServices(),
+                            options.maxBackends(),
+                            options.maxFlows(),
+                            options.maxMaglevTables() * options.maglevTableSize()),
                     options.hostNamespaceOnly(),
                     packetSettings(options, devices),
                     inbox);
@@ -133,7 +139,13 @@ class DaemonConfiguration {
             RecentErrors errors,
             NodePortAddresses nodePortAddresses) {
         return new ControlLoop(
-                inbox, installation.datapath(), metrics.programming(), errors, options.nodeName(), nodePortAddresses);
+                inbox,
+                installation.datapath(),
+                metrics.programming(),
+                errors,
+                options.nodeName(),
+                nodePortAddresses,
+                new Balancing(options.maglev() ? Algorithm.MAGLEV : Algorithm.RANDOM, options.maglevTableSize()));
     }
 
     @Bean

@@ -31,6 +31,9 @@ import org.jspecify.annotations.Nullable;
  * @param bpfRoot a directory on a bpffs, where links and maps are pinned; made if missing
  * @param maxServices how many virtual services (Service ports, counted for each family) the maps hold
  * @param maxBackends how many backends the maps hold, all services together
+ * @param maglev whether backends are chosen by Maglev's consistent hashing where a Service does not say; else at random
+ * @param maglevTableSize how many slots a Maglev table has, a prime number
+ * @param maxMaglevTables how many of them the maps hold at least
  * @param nodePortAddresses which of this node's addresses take NodePorts: CIDRs, bits beyond their prefix may be set; or
  *     {@code primary} alone, those that the Node object names; empty, all. A family of which no CIDR is here takes them
  *     on all
@@ -60,6 +63,9 @@ public record RunOptions(
         Path bpfRoot,
         int maxServices,
         int maxBackends,
+        boolean maglev,
+        int maglevTableSize,
+        int maxMaglevTables,
         List<String> nodePortAddresses,
         boolean localhostNodePorts,
         List<String> devices,
@@ -140,6 +146,9 @@ public record RunOptions(
         flags.put("bpf-root", bpfRoot.toString());
         flags.put("max-services", Integer.toString(maxServices));
         flags.put("max-backends", Integer.toString(maxBackends));
+        flags.put("algorithm", maglev ? "maglev" : "random");
+        flags.put("maglev-table-size", Integer.toString(maglevTableSize));
+        flags.put("max-maglev-tables", Integer.toString(maxMaglevTables));
         flags.put("nodeport-addresses", String.join(",", nodePortAddresses));
         flags.put("iptables-localhost-nodeports", Boolean.toString(localhostNodePorts));
         if (!devices.isEmpty()) {

@@ -28,7 +28,8 @@ public final class Planner {
      *
      * @param slices the Service's slices of both families, in the order of their names
      */
-    public static List<PlannedService> plan(Service service, Collection<EndpointSlice> slices, Locality here) {
+    public static List<PlannedService> plan(
+            Service service, Collection<EndpointSlice> slices, Locality here, Balancing balancing) {
         List<PlannedService> planned =
                 new ArrayList<>(service.ports().size() * service.clusterIps().size());
         for (Address clusterIp : service.clusterIps()) {
@@ -46,7 +47,8 @@ public final class Planner {
                                         Candidates.of(slices, clusterIp.family(), target -> leadsTo(port, target)),
                                         here),
                                 restricted ? ranges : List.of(),
-                                service.affinitySeconds())));
+                                service.affinitySeconds(),
+                                balancing.tableSize(service))));
             }
         }
         return planned;
@@ -118,7 +120,8 @@ public final class Planner {
             backends.add(new Backend(
                     peer.address(),
                     peer.port().port(),
-                    serves ? Backend.State.of(cluster, local) : Backend.State.UNREADY));
+                    serves ? Backend.State.of(cluster, local) : Backend.State.UNREADY,
+                    endpoint.weight()));
         });
         return backends;
     }

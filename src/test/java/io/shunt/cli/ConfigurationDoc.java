@@ -35,6 +35,7 @@ final class ConfigurationDoc {
     private void commands(CommandLine command) {
         section(command.getCommandSpec());
         if (command.getCommandName().equals("run")) {
+            annotations();
             kubeProxy();
         }
         command.getSubcommands().values().forEach(this::commands);
@@ -64,6 +65,30 @@ final class ConfigurationDoc {
                             .collect(Collectors.joining("; ", "Exit codes: ", ".")))
                     .append("\n\n");
         }
+    }
+
+    private void annotations() {
+        text.append("""
+                ### Annotations
+
+                | on a | annotation | value | meaning |
+                |---|---|---|---|
+                | Service | `shunt.io/algorithm` | `random` or `maglev` | How packets from elsewhere get a backend, in place of `--algorithm`. With `maglev` the client's address and port choose it, on every node the same; with session affinity the address alone. |
+                | EndpointSlice | `shunt.io/weight` | 1 to 1000 | How many connections each of its endpoints gets, as against those of other slices, which without it have 1. Only with `maglev`. |
+
+                A value that is none of these is reported, with the object and the cure, and counts as none: the
+                Service is served as `--algorithm` says, the endpoints have weight 1. From files the file is the unit:
+                it says what it said before.
+
+                **How much room Maglev takes**: a table of `--maglev-table-size` slots of 8 bytes, 128 KiB by default, for
+                each Service port and IP family that has two or more backends, and as much again where
+                `externalTrafficPolicy` or `internalTrafficPolicy` is Local and not all backends are on the node. The
+                kernel has half of three slots a backend (`--max-backends`) for them, which is 24 tables where both are at
+                their defaults; for more, give `--max-maglev-tables` their number and a few for changes. Services with few
+                backends need no large table: 1021 slots are within 2 % for 20. **All nodes have to have the same size**:
+                else each chooses another backend.
+
+                """);
     }
 
     private void kubeProxy() {

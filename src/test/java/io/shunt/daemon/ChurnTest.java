@@ -18,6 +18,7 @@ import io.shunt.metrics.Metrics;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
+import io.shunt.plan.Balancing;
 import io.shunt.plan.Locality;
 import io.shunt.plan.NodePortAddresses;
 import io.shunt.plan.Reference;
@@ -115,7 +116,8 @@ class ChurnTest {
                 new Metrics().programming(),
                 errors,
                 "here",
-                NodePortAddresses.of(List.of(), List.of(), true));
+                NodePortAddresses.of(List.of(), List.of(), true),
+                Balancing.DEFAULT);
         ControlThread thread = new ControlThread(loop);
         closing.add(thread);
         thread.start();

@@ -3,17 +3,20 @@ package io.shunt.daemon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.Change;
 import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
+import io.shunt.cluster.TrafficPolicy;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.MapSizes;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
+import io.shunt.plan.Balancing;
 import io.shunt.plan.NodePortAddresses;
 import io.shunt.snapshot.Health;
 import io.shunt.testbed.Cgroup;
@@ -62,7 +65,8 @@ class ControlLoopTest {
             metrics.programming(),
             errors,
             "node-1",
-            NodePortAddresses.of(List.of(), List.of(), true));
+            NodePortAddresses.of(List.of(), List.of(), true),
+            Balancing.DEFAULT);
     private final ControlThread thread = new ControlThread(loop);
     private boolean closed;
 
@@ -86,10 +90,18 @@ class ControlLoopTest {
     }
 
     private void service(String name, int host) {
+        service(name, host, null);
+    }
+
+    private void service(String name, int host, @Nullable Algorithm algorithm) {
         Service service = new Service(
                 name(name),
                 List.of(Address.of("10.96.0." + host)),
-                List.of(new Service.Port("http", Protocol.TCP, 80)));
+                List.of(new Service.Port("http", Protocol.TCP, 80)),
+                Service.External.NONE,
+                TrafficPolicy.CLUSTER,
+                0,
+                algorithm);
         inbox.accept(new Change.ServiceChange(name(name), service));
     }
 
@@ -224,6 +236,28 @@ class ControlLoopTest {
         await().atMost(Duration.ofSeconds(10))
                 .until(() -> programmed("web").error().isEmpty());
         assertThat(programmed()).containsOnlyKeys("web");
+    }
+
+    @Test
+    void serviceWhoseTableDoesNotFit_isServedWithout_andSaysSo() {
+        service("web", 1, Algorithm.MAGLEV);
+        slice("web", null, 1, 2);
+        service("other", 2);
+        slice("other", null, 3);
+        inbox.accept(new Change.Listed());
+        await().until(loop::reconciled);
+
+        assertThat(programmed("web").error()).contains("slots", "--max-maglev-tables", "--maglev-table-size");
+        assertThat(programmed("other").error()).isEmpty();
+        assertThat(errors.list()).anyMatch(e -> e.object().equals("Service shop/web"));
+        await().until(() -> installation.datapath().entries("slots") == 3);
+
+        slice("web", null, 1, 2, 4);
+        await().until(() -> installation.datapath().entries("slots") == 4);
+
+        service("web", 1);
+        await().until(() -> programmed("web").error().isEmpty());
+        assertThat(installation.datapath().entries("slots")).isEqualTo(4);
     }
 
     @Test

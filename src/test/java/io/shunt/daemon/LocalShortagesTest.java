@@ -9,6 +9,7 @@ import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
+import io.shunt.plan.Balancing;
 import io.shunt.plan.Locality;
 import io.shunt.plan.PlannedService;
 import io.shunt.plan.Planner;
@@ -56,9 +57,10 @@ class LocalShortagesTest {
                                 endpoint.endsWith(" here") ? "here" : "there")),
                 null);
 
-        assertThat(LocalShortages.of(Planner.plan(service, List.of(slice), new Locality("here", "")).stream()
-                        .map(PlannedService::service)
-                        .toList()))
+        assertThat(LocalShortages.of(
+                        Planner.plan(service, List.of(slice), new Locality("here", ""), Balancing.DEFAULT).stream()
+                                .map(PlannedService::service)
+                                .toList()))
                 .filteredOn(shortage -> shortage.family() == IpFamily.IPV4)
                 .extracting(shortage -> shortage.policy() + " " + shortage.count())
                 .containsExactly("INTERNAL " + ofInternal, "EXTERNAL " + ofExternal);

@@ -98,8 +98,10 @@ class EndpointSelectionTest {
                 Endpoints.of(endpoints),
                 null);
 
-        List<Backend> backends =
-                Planner.plan(service, List.of(slice), here).getFirst().service().backends();
+        List<Backend> backends = Planner.plan(service, List.of(slice), here, Balancing.DEFAULT)
+                .getFirst()
+                .service()
+                .backends();
 
         assertThat(hosts(backends, state -> state.takes(Reach.CLUSTER)))
                 .as("cluster")

@@ -61,7 +61,8 @@ class PlannerReferenceTest {
 
     private static Map<String, Reference.Way> planned(RandomCluster cluster) {
         Map<String, Reference.Way> ways = new TreeMap<>();
-        for (PlannedService planned : Planner.plan(cluster.service(), cluster.slices(), cluster.here())) {
+        for (PlannedService planned :
+                Planner.plan(cluster.service(), cluster.slices(), cluster.here(), Balancing.DEFAULT)) {
             VirtualService service = planned.service();
             service.frontends().forEach((frontend, access) -> ways.put(name(frontend), way(service, access)));
         }

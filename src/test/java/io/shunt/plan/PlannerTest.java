@@ -3,10 +3,12 @@ package io.shunt.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.tuple;
 
+import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.EndpointSlice.Endpoint;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
+import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
@@ -19,6 +21,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -46,18 +49,41 @@ class PlannerTest {
 
     private static List<Backend> backends(EndpointSlice... slices) {
         Service service = new Service(WEB, List.of(V4), List.of(HTTP));
-        return Planner.plan(service, List.of(slices), HERE).getFirst().service().backends();
+        return Planner.plan(service, List.of(slices), HERE, Balancing.DEFAULT)
+                .getFirst()
+                .service()
+                .backends();
     }
 
     private static Backend backend(String address, int port, State state) {
         return new Backend(Address.of(address), port, state);
     }
 
+    @ParameterizedTest(name = "the Service says {0}, the flag {1}")
+    @CsvSource({",RANDOM,0", ",MAGLEV,4093", "RANDOM,MAGLEV,0", "MAGLEV,RANDOM,4093"})
+    void plan_algorithm_isTheServicesElseTheFlags(@Nullable Algorithm own, Algorithm flag, int tableSize) {
+        Service service =
+                new Service(WEB, List.of(V4, V6), List.of(HTTP), Service.External.NONE, TrafficPolicy.CLUSTER, 0, own);
+
+        assertThat(Planner.plan(service, List.of(), HERE, new Balancing(flag, 4093)))
+                .hasSize(2)
+                .allSatisfy(planned -> assertThat(planned.service().tableSize()).isEqualTo(tableSize));
+    }
+
+    @Test
+    void plan_weights_areTheEndpoints() {
+        Endpoint heavy = new Endpoint(Address.of("10.0.0.2"), true, true, false, null, EndpointSlice.Hints.NONE, 30);
+
+        assertThat(backends(slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1"), heavy)))
+                .extracting(Backend::weight)
+                .containsExactly(1, 30);
+    }
+
     @Test
     void plan_dualStackTwoPorts_isFourVirtualServicesWithOneFrontendEach() {
         Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP, new Service.Port("dns", Protocol.UDP, 53)));
 
-        List<PlannedService> planned = Planner.plan(service, List.of(), HERE);
+        List<PlannedService> planned = Planner.plan(service, List.of(), HERE, Balancing.DEFAULT);
 
         assertThat(planned)
                 .extracting(
@@ -78,7 +104,8 @@ class PlannerTest {
                 List.of(
                         slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1")),
                         slice("b", IpFamily.IPV6, TO_8080, ready("fd00::1"))),
-                HERE);
+                HERE,
+                Balancing.DEFAULT);
 
         assertThat(planned)
                 .extracting(p -> p.service().backends())
@@ -162,7 +189,7 @@ class PlannerTest {
                 slices.add(randomSlice("s" + s, random));
             }
             Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP));
-            for (PlannedService planned : Planner.plan(service, slices, HERE)) {
+            for (PlannedService planned : Planner.plan(service, slices, HERE, Balancing.DEFAULT)) {
                 check(planned, slices);
             }
         }

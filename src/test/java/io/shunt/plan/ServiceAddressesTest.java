@@ -29,7 +29,7 @@ class ServiceAddressesTest {
     private static final Access LOCAL_FROM_OUTSIDE = new Access(Reach.CLUSTER, Reach.LOCAL, false, true);
 
     private static VirtualService plan(Service service, IpFamily family) {
-        return Planner.plan(service, List.of(), new Locality("here", "")).stream()
+        return Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT).stream()
                 .filter(planned -> planned.name().family() == family)
                 .findFirst()
                 .orElseThrow()
@@ -196,7 +196,7 @@ class ServiceAddressesTest {
                 TrafficPolicy.CLUSTER,
                 60);
 
-        assertThat(Planner.plan(service, List.of(), new Locality("here", "")))
+        assertThat(Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT))
                 .extracting(planned -> planned.service().affinitySeconds())
                 .containsExactly(60, 60);
     }
