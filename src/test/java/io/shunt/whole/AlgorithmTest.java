@@ -159,4 +159,15 @@ class AlgorithmTest {
                 .contains("test/s1", "slots", "--max-maglev-tables", "--maglev-table-size");
         assertThat(site.node().traffic().request(vip(1), 80)).startsWith("web-");
     }
+
+    @Test
+    void tables_haveTheRoomThatIsAskedFor() {
+        write(1, "maglev");
+        write(2, "maglev");
+        DaemonProcess daemon =
+                site.start("--maglev-table-size=16381", "--max-maglev-tables=2").awaitReady();
+
+        assertThat(List.of(slots(1), slots(2))).isEqualTo(List.of(16_381, 16_381));
+        assertThat(daemon.status().healthy()).isTrue();
+    }
 }
