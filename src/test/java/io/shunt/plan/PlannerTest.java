@@ -72,7 +72,8 @@ class PlannerTest {
 
     @Test
     void plan_weights_areTheEndpoints() {
-        Endpoint heavy = new Endpoint(Address.of("10.0.0.2"), true, true, false, null, EndpointSlice.Hints.NONE, 30);
+        Endpoint heavy =
+                new Endpoint(Address.of("10.0.0.2"), true, true, false, null, EndpointSlice.Hints.NONE, null, 30);
 
         assertThat(backends(slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1"), heavy)))
                 .extracting(Backend::weight)
