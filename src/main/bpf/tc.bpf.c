@@ -188,21 +188,19 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 }
 
 /*
- * Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. Who does not know yet from where to
- * speak asks for no length: of what is too long the kernel tells nothing else.
+ * What the kernel is asked for the way: for packets so long, that come in at a device. Who does not know yet from where
+ * to speak asks for no length: of what is too long the kernel tells nothing else.
  */
-__noinline long find_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
-			 struct bpf_fib_lookup *way, __u32 flags)
+static __always_inline void describe_way(const struct packet *packet, const struct tuple *to, __u32 length,
+					 __u32 device, struct bpf_fib_lookup *way)
 {
-	if (!packet || !to || !way)
-		return -1;
 	*way = (struct bpf_fib_lookup){
 		.family = packet->is_v4 ? AF_INET : AF_INET6,
 		.l4_protocol = to->protocol,
 		.sport = to->source_port,
 		.dport = to->destination_port,
-		.tot_len = is_unspecified(&to->source) ? 0 : segment_length(skb, packet),
-		.ifindex = skb->ifindex,
+		.tot_len = is_unspecified(&to->source) ? 0 : length,
+		.ifindex = device,
 	};
 	if (packet->is_v4) {
 		way->ipv4_src = to->source.word[3];
@@ -211,7 +209,6 @@ __noinline long find_way(struct __sk_buff *skb, const struct packet *packet, con
 		__builtin_memcpy(way->ipv6_src, &to->source, sizeof(way->ipv6_src));
 		__builtin_memcpy(way->ipv6_dst, &to->destination, sizeof(way->ipv6_dst));
 	}
-	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
 }
 
 static __always_inline bool is_on_the_way(long result)
@@ -220,38 +217,62 @@ static __always_inline bool is_on_the_way(long result)
 	       result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
-/*
- * Makes the node speak for the client, from the address that speaks on the way to the backend. Not if the backend is the
- * node itself, from which no masquerading hides clients, or if only the kernel's stack knows the way.
- */
-__noinline bool masquerade(struct __sk_buff *skb, const struct packet *packet, struct tuple *to)
+static __always_inline struct address unspecified(bool v4)
 {
-	struct address client, source = {};
-	struct device_sources *device;
-	struct bpf_fib_lookup way = {};
-	__u32 ifindex;
+	return v4 ? v4_mapped(0) : (struct address){};
+}
 
-	if (!packet || !to)
-		return false;
-	client = to->source;
-	to->source = packet->is_v4 ? v4_mapped(0) : source;
-	if (!is_on_the_way(
-		    find_way(skb, packet, to, &way, packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SRC : 0)))
-		goto keep;
-	ifindex = way.ifindex;
+/*
+ * Who speaks on a way that was asked for with source_flags() and found so: an address of the node's. If the backend is
+ * the node itself, from which no masquerading hides clients, or if only the kernel's stack knows the way, the client does.
+ */
+static __always_inline struct address speaker(const struct packet *packet, long found, const struct bpf_fib_lookup *way,
+					      const struct address *client)
+{
+	struct address source = {};
+	struct device_sources *device;
+	__u32 ifindex = way->ifindex;
+
+	if (!is_on_the_way(found))
+		return *client;
 	if (packet_settings.fib_tells_source && packet->is_v4)
-		source = v4_mapped(way.ipv4_src);
+		source = v4_mapped(way->ipv4_src);
 	else if (packet_settings.fib_tells_source)
-		__builtin_memcpy(&source, way.ipv6_src, sizeof(source));
+		__builtin_memcpy(&source, way->ipv6_src, sizeof(source));
 	else if ((device = bpf_map_lookup_elem(&device_sources, &ifindex)))
 		source = packet->is_v4 ? device->v4 : device->v6;
-	if (is_unspecified(&source))
-		goto keep;
-	to->source = source;
-	return true;
-keep:
-	to->source = client;
-	return false;
+	return is_unspecified(&source) ? *client : source;
+}
+
+static __always_inline __u32 source_flags(void)
+{
+	return packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SRC : 0;
+}
+
+/* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
+__noinline long find_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+			 struct bpf_fib_lookup *way, __u32 flags)
+{
+	if (!packet || !to || !way)
+		return -1;
+	describe_way(packet, to, segment_length(skb, packet), skb->ifindex, way);
+	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
+}
+
+/* Makes the node speak for the client, from the address that speaks on the way to the backend. */
+__noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, struct tuple *to)
+{
+	struct bpf_fib_lookup way = {};
+	struct address client;
+	long found;
+
+	if (!packet || !to)
+		return 0;
+	client = to->source;
+	to->source = unspecified(packet->is_v4);
+	found = find_way(skb, packet, to, &way, source_flags());
+	to->source = speaker(packet, found, &way, &client);
+	return 0;
 }
 
 /*
@@ -286,10 +307,10 @@ __noinline int make_way(const struct packet *packet, struct flow *flow)
 }
 
 /*
- * Begins a flow to a backend of the service. Its source port is still to be found. What goes no further has an
- * obstacle.
+ * Begins a flow to a backend of the service, for a packet at that device. Its source port is still to be found. What goes
+ * no further has an obstacle.
  */
-__noinline int begin(struct __sk_buff *skb, struct packet *packet, __u32 from, struct flow *flow)
+__noinline int begin(struct packet *packet, __u32 from, __u32 device, struct flow *flow)
 {
 	struct origin origin = {};
 	struct service service;
@@ -318,7 +339,6 @@ __noinline int begin(struct __sk_buff *skb, struct packet *packet, __u32 from, s
 			return DROP;
 		}
 		packet->obstacle = DROP_REFUSED;
-		count_refused(service.id);
 		return REFUSE;
 	}
 	flow->from = packet->tuple;
@@ -328,7 +348,7 @@ __noinline int begin(struct __sk_buff *skb, struct packet *packet, __u32 from, s
 	flow->backend_id = origin.backend_id;
 	flow->generation = origin.generation;
 	flow->seen = now_seconds();
-	flow->host_device = from == FROM_HOST ? skb->ifindex : 0;
+	flow->host_device = from == FROM_HOST ? device : 0;
 	return masquerades(packet, &service, inside, from) || same_address(&packet->tuple.source, &origin.backend)
 		       ? MASQUERADE
 		       : FOLLOW;
@@ -641,7 +661,7 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	}
 	if (packet.is_later_fragment || packet.quoted_ip || !is_new_connection(&packet))
 		return TC_ACT_UNSPEC;
-	verdict = begin(skb, &packet, from, &flow);
+	verdict = begin(&packet, from, skb->ifindex, &flow);
 	/* What the node itself says is seen again, translated, by the device that it leaves. */
 	if (verdict == PASS && from != FROM_HOST)
 		verdict = make_way(&packet, &flow);
@@ -649,6 +669,8 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	case DROP:
 		goto drop;
 	case REFUSE:
+		if (flow.service_id)
+			count_refused(flow.service_id);
 		dropped(skb, &packet, &flow, packet.obstacle);
 		return answer(skb, &packet, from);
 	case MASQUERADE:
