@@ -17,15 +17,15 @@ struct {
 	__type(value, __u64);
 } drops SEC(".maps");
 
-/* Counts a packet that goes no further as it is. */
-__noinline int dropped(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow, __u32 reason)
+/* Counts a packet at that device that goes no further as it is. */
+__noinline int count_drop(__u32 device, const struct packet *packet, const struct flow *flow, __u32 reason)
 {
 	struct drop_key key = {.reason = reason};
 	struct drop_event *event;
 	__u64 *count, one = 1;
 
 	if (!packet || !flow)
-		return TC_ACT_SHOT;
+		return 0;
 	key.service_id = flow->service_id;
 	key.direction = flow->is_reply ? TO_CLIENT : TO_BACKEND;
 	count = bpf_map_lookup_elem(&drops, &key);
@@ -33,11 +33,18 @@ __noinline int dropped(struct __sk_buff *skb, const struct packet *packet, const
 		__sync_fetch_and_add(count, 1);
 	else
 		bpf_map_update_elem(&drops, &key, &one, BPF_ANY);
-	event = new_event(key.service_id, reason, key.direction, skb->ifindex);
+	event = new_event(key.service_id, reason, key.direction, device);
 	if (event) {
 		event->tuple = packet->tuple;
 		bpf_ringbuf_submit(event, 0);
 	}
+	return 0;
+}
+
+static __always_inline int dropped(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
+				   enum drop_reason reason)
+{
+	count_drop(skb->ifindex, packet, flow, reason);
 	return TC_ACT_SHOT;
 }
 
