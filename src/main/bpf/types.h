@@ -242,6 +242,13 @@ struct device_sources {
 	struct address v6;
 };
 
+/* What of a device matters at its driver? */
+struct driver {
+	__u8 address[6];   /* of its link layer */
+	__u8 takes_others; /* it sends what came in by another device */
+	__u8 pad;
+};
+
 /* Which addresses? Those that are `address` under `mask`. */
 struct range {
 	struct address address;

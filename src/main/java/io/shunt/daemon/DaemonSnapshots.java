@@ -183,7 +183,7 @@ final class DaemonSnapshots implements Snapshots {
                         .map(each -> new Status.DeviceView(
                                 each.device(),
                                 each.hook().program(),
-                                lowerCase(each.hook().direction()),
+                                lowerCase(each.hook().side()),
                                 each.isInForce()))
                         .toList(),
                 packetPath.unmatched(),

@@ -7,6 +7,7 @@ import io.shunt.libbpf.BpfProgram;
 import io.shunt.libbpf.BpfTcFilter;
 import io.shunt.libbpf.Errno;
 import io.shunt.libbpf.LinkInfo;
+import io.shunt.libbpf.Rtnetlink;
 import io.shunt.libbpf.TcDirection;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -21,13 +22,15 @@ import java.util.Locale;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Keeps programs attached to devices, beside those of others and behind those that were there first. Where they sit
  * stands in the bpf root, {@code links/PROGRAM@DEVICE}: a pinned TCX link, or on kernels without TCX (before Linux 6.6) a
- * symbolic link that says where among the filters of clsact. It is all that this knows, so a later process goes on from
+ * symbolic link that says where among the filters of clsact. At a driver there is a pinned XDP link, or somebody else's
+ * program, which stays. The pins are all that this knows, so a later process goes on from
  * there. In the network namespace of the calling thread.
  */
 public final class DeviceHooks {
@@ -42,6 +45,9 @@ public final class DeviceHooks {
     /** The kernel cuts a program's name. */
     private static final int PROGRAM_NAME_LENGTH = 15;
 
+    /** How the names of programs for drivers begin. */
+    static final String DRIVER = "driver_";
+
     private final BpfRoot root;
     private final Function<String, BpfProgram> programs;
     private final LinkMaker linkMaker;
@@ -49,8 +55,30 @@ public final class DeviceHooks {
     private volatile List<Device> followed = List.of();
     private volatile List<Failure> failures = List.of();
 
-    /** A program by its name, and on which side of a device it sits. */
-    public record Hook(String program, TcDirection direction) {}
+    /** Where at a device a program can sit. */
+    public enum Side {
+        INGRESS,
+        EGRESS,
+        /** At the driver, in the kernel's stead: one program, or none. */
+        GENERIC,
+        /** At the driver. */
+        NATIVE;
+
+        private boolean isDriver() {
+            return this == GENERIC || this == NATIVE;
+        }
+
+        private TcDirection direction() {
+            return this == INGRESS ? TcDirection.INGRESS : TcDirection.EGRESS;
+        }
+
+        private AttachType link() {
+            return isDriver() ? AttachType.XDP : direction().tcx();
+        }
+    }
+
+    /** A program by its name, and where it sits. One name is of one side. */
+    public record Hook(String program, Side side) {}
 
     /** A device, and what is wanted there. */
     public record Device(int ifindex, String name, Set<Hook> hooks) {
@@ -104,26 +132,35 @@ public final class DeviceHooks {
         followed = List.copyOf(devices);
         List<Failure> failed = new ArrayList<>();
         Set<Path> wanted = new HashSet<>();
+        followed.forEach(device -> device.hooks().forEach(hook -> wanted.add(pin(device, hook))));
+        // At a driver there is place for one.
+        removeAllBut(wanted, name -> name.startsWith(DRIVER), failed);
         for (Device device : followed) {
             for (Hook hook : device.hooks()) {
                 Path pin = pin(device, hook);
-                wanted.add(pin);
                 attempt(pin, failed, () -> keep(pin, device, hook));
             }
         }
-        try {
-            for (Path pin : pins()) {
-                if (!wanted.contains(pin)) {
-                    attempt(pin, failed, () -> remove(pin));
-                }
-            }
-        } catch (IOException e) {
-            failed.add(new Failure("*", "*", "what is pinned cannot be listed: " + e));
-        }
+        removeAllBut(wanted, name -> !name.startsWith(DRIVER), failed);
         failed.stream()
                 .filter(each -> !failures.contains(each))
                 .forEach(each -> log.error("program {} at device {}: {}", each.hook(), each.device(), each.message()));
         failures = List.copyOf(failed);
+    }
+
+    private void removeAllBut(Set<Path> wanted, Predicate<String> whichPrograms, List<Failure> failed) {
+        try {
+            for (Path pin : pins()) {
+                if (!wanted.contains(pin) && whichPrograms.test(program(pin))) {
+                    attempt(pin, failed, () -> remove(pin));
+                }
+            }
+        } catch (IOException e) {
+            Failure failure = new Failure("*", "*", "what is pinned cannot be listed: " + e);
+            if (!failed.contains(failure)) {
+                failed.add(failure);
+            }
+        }
     }
 
     /** What the last {@link #follow} could not do. Safe from any thread. */
@@ -191,13 +228,65 @@ public final class DeviceHooks {
 
     private void keep(Path pin, Device device, Hook hook) throws IOException {
         BpfProgram program = programs.apply(hook.program());
-        if (Files.isSymbolicLink(pin) || !(hasTcx && keepLink(pin, device, hook, program))) {
+        if (hook.side().isDriver()) {
+            keepAtDriver(pin, device, hook, program);
+        } else if (Files.isSymbolicLink(pin) || !(hasTcx && keepLink(pin, device, hook, program))) {
             keepFilter(pin, device, hook, program);
+        }
+    }
+
+    private void keepAtDriver(Path pin, Device device, Hook hook, BpfProgram program) {
+        if (isKept(pin, device, hook, program)) {
+            return;
+        }
+        int mode = hook.side() == Side.NATIVE ? BpfLink.XDP_NATIVE : BpfLink.XDP_GENERIC;
+        try (BpfLink link = BpfLink.create(program, device.ifindex(), AttachType.XDP, mode)) {
+            link.pin(pin);
+        } catch (BpfException e) {
+            if (!e.call().equals("bpf_link_create")) {
+                throw e;
+            }
+            if (isGone(device)) {
+                return;
+            }
+            String why = e.errno().equals(Errno.EBUSY) || e.errno().equals(Errno.EEXIST)
+                    ? "somebody else's XDP program is there, and stays"
+                    : e.errno().equals(Errno.EOPNOTSUPP)
+                            ? "its driver cannot run XDP programs: use --acceleration=generic or off"
+                            : e.getMessage() + ": its driver does not run XDP programs as the device is set up; its MTU"
+                                    + " may be too large for them, or its queues too many";
+            throw new InstallationException(why + ". Its packets are translated at TC", e);
+        }
+    }
+
+    /** Of XDP's links the kernel says then but that something is wrong. */
+    private static boolean isGone(Device device) {
+        try (Rtnetlink kernel = new Rtnetlink()) {
+            return kernel.links().stream().noneMatch(link -> link.index() == device.ifindex());
         }
     }
 
     /** @return false if the kernel has no TCX */
     private boolean keepLink(Path pin, Device device, Hook hook, BpfProgram program) {
+        if (isKept(pin, device, hook, program)) {
+            return true;
+        }
+        try (BpfLink link =
+                linkMaker.create(program, device.ifindex(), hook.side().link())) {
+            link.pin(pin);
+            return true;
+        } catch (BpfException e) {
+            if (e.call().equals("bpf_link_create") && e.errno().equals(Errno.EINVAL)) {
+                log.info("the kernel has no TCX links: programs go to clsact, priority {}", PRIORITY);
+                hasTcx = false;
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    /** Whether there was a link already. It has this program from now on. */
+    private static boolean isKept(Path pin, Device device, Hook hook, BpfProgram program) {
         if (Files.exists(pin, LinkOption.NOFOLLOW_LINKS)) {
             try (BpfLink pinned = BpfLink.openPinned(pin)) {
                 LinkInfo info = pinned.info();
@@ -212,24 +301,17 @@ public final class DeviceHooks {
                 pinned.detach();
             }
         }
-        try (BpfLink link =
-                linkMaker.create(program, device.ifindex(), hook.direction().tcx())) {
-            link.pin(pin);
-            return true;
-        } catch (BpfException e) {
-            if (e.call().equals("bpf_link_create") && e.errno().equals(Errno.EINVAL)) {
-                log.info("the kernel has no TCX links: programs go to clsact, priority {}", PRIORITY);
-                hasTcx = false;
-                return false;
-            }
-            throw e;
-        }
+        return false;
     }
 
     private static boolean sitsOn(LinkInfo info, Device device, Hook hook) {
-        return info.type() == LinkInfo.TCX
-                && info.ifindex() == device.ifindex()
-                && info.attachType() == hook.direction().tcx().number();
+        if (info.ifindex() != device.ifindex()) {
+            return false;
+        }
+        return hook.side().isDriver()
+                ? info.type() == LinkInfo.XDP
+                : info.type() == LinkInfo.TCX
+                        && info.attachType() == hook.side().link().number();
     }
 
     private void keepFilter(Path pin, Device device, Hook hook, BpfProgram program) throws IOException {
@@ -304,7 +386,7 @@ public final class DeviceHooks {
     }
 
     private static BpfTcFilter filter(Device device, Hook hook) {
-        return new BpfTcFilter(device.ifindex(), hook.direction(), HANDLE, PRIORITY);
+        return new BpfTcFilter(device.ifindex(), hook.side().direction(), HANDLE, PRIORITY);
     }
 
     private static Path target(BpfTcFilter filter) {

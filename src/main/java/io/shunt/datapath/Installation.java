@@ -164,6 +164,42 @@ public final class Installation implements AutoCloseable {
         return object;
     }
 
+    /**
+     * Makes programs ready for drivers too, which use the same maps as the others. Where that does not work, packets are
+     * translated as without, and {@link PacketPrograms#failures} says why. Before devices are followed.
+     *
+     * @param settings as the packet programs were told
+     */
+    public void accelerate(Acceleration how, PacketSettings settings) {
+        if (how == Acceleration.OFF) {
+            return;
+        }
+        try {
+            BpfObject drivers = read("xdp", List.of(Layouts.DRIVER, Layouts.FLOW, Layouts.PACKET_SETTINGS));
+            try {
+                settings.writeTo(drivers);
+                Map<String, BpfMap> known = byName(packets.maps());
+                for (BpfMap map : drivers.maps()) {
+                    BpfMap shared = known.get(map.name());
+                    if (shared != null && isPinned(map)) {
+                        map.reuse(shared);
+                    }
+                }
+                drivers.load();
+            } catch (RuntimeException e) {
+                drivers.close();
+                throw e;
+            }
+            packets.accelerate(how, drivers);
+        } catch (RuntimeException e) {
+            RuntimeException explained = explain(e);
+            log.error("no acceleration: {}", explained.getMessage());
+            packets.cannotAccelerate(
+                    String.valueOf(explained.getMessage()).lines().findFirst().orElse("")
+                            + ". Packets are translated at TC");
+        }
+    }
+
     private static Map<String, BpfMap> byName(Collection<BpfMap> maps) {
         return maps.stream().collect(Collectors.toMap(BpfMap::name, map -> map));
     }

@@ -141,6 +141,16 @@ final class Layouts {
     static final StructLayout DEVICE_SOURCES = MemoryLayout.structLayout(ADDRESS.withName("v4"), ADDRESS.withName("v6"))
             .withName("device_sources");
 
+    /** Bytes of a link-layer address. */
+    static final int DRIVER_ADDRESS = 6;
+
+    /** Of the map of one object alone, which is not pinned. */
+    static final StructLayout DRIVER = MemoryLayout.structLayout(
+                    MemoryLayout.sequenceLayout(DRIVER_ADDRESS, JAVA_BYTE).withName("address"),
+                    JAVA_BYTE.withName("takes_others"),
+                    JAVA_BYTE.withName("pad"))
+            .withName("driver");
+
     static final StructLayout RANGE = MemoryLayout.structLayout(ADDRESS.withName("address"), ADDRESS.withName("mask"))
             .withName("range");
 

@@ -1,33 +1,58 @@
 package io.shunt.datapath;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import io.shunt.datapath.DeviceHooks.Side;
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
 import io.shunt.libbpf.BpfProgram;
-import io.shunt.libbpf.TcDirection;
+import io.shunt.libbpf.Rtnetlink;
 import io.shunt.net.Address;
 import io.shunt.net.AddressPair;
 import io.shunt.net.IpFamily;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /** The programs at the devices, for packets whose sender no socket program saw, and where they sit. */
 public final class PacketPrograms implements AutoCloseable {
     private final BpfObject object;
     private final DeviceHooks hooks;
+    private Acceleration acceleration = Acceleration.OFF;
+    private @Nullable BpfObject drivers;
+    private volatile DeviceHooks.@Nullable Failure notAccelerated;
 
     /** @param object loaded; closed with this */
     PacketPrograms(BpfRoot root, BpfObject object) {
         this.object = object;
-        hooks = new DeviceHooks(root, object::program);
+        hooks = new DeviceHooks(root, this::program);
+    }
+
+    /**
+     * Puts programs at drivers too, from the next {@link #follow} on. Until it is called there are none.
+     *
+     * @param loaded the programs for drivers; closed with this
+     */
+    void accelerate(Acceleration how, BpfObject loaded) {
+        acceleration = how;
+        drivers = loaded;
+    }
+
+    /** The programs for drivers cannot be had on this node; {@link #failures} tells. */
+    void cannotAccelerate(String why) {
+        notAccelerated = new DeviceHooks.Failure("*", DeviceHooks.DRIVER + "*", why);
     }
 
     /**
@@ -37,17 +62,28 @@ public final class PacketPrograms implements AutoCloseable {
      * @param isEthernet whether its packets have a link-layer header
      */
     public record Device(int ifindex, String name, boolean leadsInside, boolean isEthernet) {
-        private DeviceHooks.Device withHooks() {
-            return new DeviceHooks.Device(
-                    ifindex,
-                    name,
-                    Set.of(
-                            hook(leadsInside ? "from_pod" : "from_outside", TcDirection.INGRESS),
-                            hook("from_host", TcDirection.EGRESS)));
+        private DeviceHooks.Device withHooks(Acceleration acceleration) {
+            Set<DeviceHooks.Hook> wanted = new HashSet<>();
+            wanted.add(hook(leadsInside ? "from_pod" : "from_outside", Side.INGRESS));
+            wanted.add(hook("from_host", Side.EGRESS));
+            if (acceleration != Acceleration.OFF && meetsDrivers()) {
+                wanted.add(driver(acceleration));
+            }
+            return new DeviceHooks.Device(ifindex, name, wanted);
         }
 
-        private DeviceHooks.Hook hook(String program, TcDirection direction) {
-            return new DeviceHooks.Hook(isEthernet ? program : program + "_l3", direction);
+        private DeviceHooks.Hook hook(String program, Side side) {
+            return new DeviceHooks.Hook(isEthernet ? program : program + "_l3", side);
+        }
+
+        private static DeviceHooks.Hook driver(Acceleration acceleration) {
+            Side side = acceleration == Acceleration.NATIVE ? Side.NATIVE : Side.GENERIC;
+            return new DeviceHooks.Hook(DeviceHooks.DRIVER + side.name().toLowerCase(Locale.ROOT), side);
+        }
+
+        /** What pods send goes through the stack's own devices first, or comes to them. */
+        private boolean meetsDrivers() {
+            return isEthernet && !leadsInside;
         }
     }
 
@@ -59,22 +95,55 @@ public final class PacketPrograms implements AutoCloseable {
      * @throws BpfException if these cannot be written
      */
     public void follow(Collection<Device> devices, Map<Integer, AddressPair> sources) {
-        putSources(sources);
-        hooks.follow(devices.stream().map(Device::withHooks).toList());
+        put(object.map("device_sources"), Layouts.DEVICE_SOURCES, sources, (source, value) -> {
+            put(value, "v4", source.v4(), IpFamily.IPV4);
+            put(value, "v6", source.v6(), IpFamily.IPV6);
+        });
+        hooks.follow(devices.stream().map(each -> each.withHooks(acceleration)).toList());
+        if (drivers != null) {
+            putDrivers(drivers, devices);
+        }
     }
 
-    private void putSources(Map<Integer, AddressPair> sources) {
-        BpfMap map = object.map("device_sources");
+    /** A device without an entry is one whose packets go up untouched. */
+    private void putDrivers(BpfObject loaded, Collection<Device> devices) {
+        Map<Integer, byte[]> addresses;
+        try (Rtnetlink kernel = new Rtnetlink()) {
+            addresses = new HashMap<>(kernel.hardwareAddresses());
+        }
+        addresses.values().removeIf(address -> address.length != Layouts.DRIVER_ADDRESS);
+        addresses
+                .keySet()
+                .retainAll(devices.stream()
+                        .filter(Device::meetsDrivers)
+                        .map(Device::ifindex)
+                        .toList());
+        put(loaded.map("drivers"), Layouts.DRIVER, addresses, (address, value) -> {
+            MemorySegment.copy(address, 0, value, JAVA_BYTE, Layouts.offset(Layouts.DRIVER, "address"), address.length);
+            value.set(JAVA_BYTE, Layouts.offset(Layouts.DRIVER, "takes_others"), takesOthers());
+        });
+    }
+
+    /**
+     * The kernel sends anything by any device. A driver drops without a word what another device's gives it, unless it is
+     * made and set up for that, which it does not tell before Linux 6.3; so nothing is given to it.
+     */
+    private byte takesOthers() {
+        return (byte) (acceleration == Acceleration.GENERIC ? 1 : 0);
+    }
+
+    /** Makes a map by device say this, and nothing of others. */
+    private static <T> void put(
+            BpfMap map, MemoryLayout layout, Map<Integer, T> wanted, BiConsumer<T, MemorySegment> writer) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment key = arena.allocate(JAVA_INT);
-            MemorySegment value = arena.allocate(Layouts.DEVICE_SOURCES);
+            MemorySegment value = arena.allocate(layout);
             Set<Integer> gone = new HashSet<>();
             map.forEach((index, known) -> gone.add(index.get(JAVA_INT, 0)));
-            gone.removeAll(sources.keySet());
-            sources.forEach((index, source) -> {
+            gone.removeAll(wanted.keySet());
+            wanted.forEach((index, what) -> {
                 key.set(JAVA_INT, 0, index);
-                put(value, "v4", source.v4(), IpFamily.IPV4);
-                put(value, "v6", source.v6(), IpFamily.IPV6);
+                writer.accept(what, value);
                 map.update(key, value, BpfMap.ANY);
             });
             for (int index : gone) {
@@ -93,7 +162,12 @@ public final class PacketPrograms implements AutoCloseable {
 
     /** What the last {@link #follow} could not do. Safe from any thread. */
     public List<DeviceHooks.Failure> failures() {
-        return hooks.failures();
+        DeviceHooks.Failure ofAll = notAccelerated;
+        List<DeviceHooks.Failure> failures = new ArrayList<>(hooks.failures());
+        if (ofAll != null) {
+            failures.add(ofAll);
+        }
+        return failures;
     }
 
     /** Where the programs are to sit, and whether they do, asked from the kernel now. Safe from any thread. */
@@ -103,7 +177,7 @@ public final class PacketPrograms implements AutoCloseable {
 
     /** @throws BpfException if there is no such program */
     BpfProgram program(String name) {
-        return object.program(name);
+        return drivers != null && name.startsWith(DeviceHooks.DRIVER) ? drivers.program(name) : object.program(name);
     }
 
     /** Those of the packet programs, pinned and not. They belong to this. */
@@ -118,6 +192,9 @@ public final class PacketPrograms implements AutoCloseable {
     /** Lets go of the programs; where they sit, they stay. */
     @Override
     public void close() {
+        if (drivers != null) {
+            drivers.close();
+        }
         object.close();
     }
 }

@@ -21,6 +21,12 @@ import java.util.function.Consumer;
 public final class BpfLink extends KernelObject {
     private final String name;
 
+    /** The kernel runs an XDP program, on whatever device: XDP_FLAGS_SKB_MODE. */
+    public static final int XDP_GENERIC = 1 << 1;
+
+    /** The driver does: XDP_FLAGS_DRV_MODE. */
+    public static final int XDP_NATIVE = 1 << 2;
+
     /** As much as an iterator's program may have written at any one time. */
     private static final int ITERATOR_BYTES = 32 * 1024;
 
@@ -46,6 +52,22 @@ public final class BpfLink extends KernelObject {
      */
     public static BpfLink create(BpfProgram program, int target, AttachType type) {
         return create(program, target, type, MemorySegment.NULL);
+    }
+
+    /**
+     * Attaches a program to a device, where there can be one of its kind.
+     *
+     * @param flags what the kind of program has for flags; for XDP {@link #XDP_GENERIC} or {@link #XDP_NATIVE}
+     * @throws BpfException EBUSY or EEXIST if another program is there, EOPNOTSUPP if the driver cannot, EINVAL also if
+     *     there is no such device
+     */
+    public static BpfLink create(BpfProgram program, int ifindex, AttachType type, int flags) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment options = arena.allocate(Create.OPTIONS);
+            options.set(JAVA_LONG, 0, Create.OPTIONS.byteSize());
+            options.set(JAVA_INT, Create.FLAGS, flags);
+            return create(program, ifindex, type, options);
+        }
     }
 
     /** Attaches an iterator to what its section names, such as "iter/udp"; {@link #iterate} runs it. */
@@ -162,6 +184,8 @@ public final class BpfLink extends KernelObject {
                         JAVA_INT.withName("iter_info_len"),
                         JAVA_INT.withName("target_btf_id"))
                 .withName("bpf_link_create_opts");
+
+        static final long FLAGS = OPTIONS.byteOffset(PathElement.groupElement("flags"));
 
         /** Points at a union bpf_iter_link_info, which for a map is its descriptor. */
         static final long ITERATOR = OPTIONS.byteOffset(PathElement.groupElement("iter_info"));

@@ -11,15 +11,16 @@ import java.lang.foreign.StructLayout;
 /**
  * What the kernel says of a link.
  *
- * @param type in enum bpf_link_type: 3 cgroup, 4 iterator, 11 TCX
+ * @param type in enum bpf_link_type: 3 cgroup, 4 iterator, 6 XDP, 11 TCX
  * @param programId the program it runs now
  * @param cgroupId the inode number of its cgroup directory, for cgroup links; 0 once that directory is gone
- * @param ifindex its device, for TCX links; 0 once that device is gone
+ * @param ifindex its device, for TCX and XDP links; 0 once that device is gone
  * @param attachType in enum bpf_attach_type, for cgroup and TCX links
  */
 public record LinkInfo(int type, int id, int programId, long cgroupId, int ifindex, int attachType) {
     public static final int CGROUP = 3;
     public static final int ITER = 4;
+    public static final int XDP = 6;
     public static final int TCX = 11;
 
     private static final StructLayout CGROUP_PART =
@@ -44,7 +45,8 @@ public record LinkInfo(int type, int id, int programId, long cgroupId, int ifind
     static LinkInfo from(MemorySegment info) {
         int type = get(info, PathElement.groupElement("type"));
         long cgroupId = type == CGROUP ? info.get(JAVA_LONG, offset(part("cgroup"), part("cgroup_id"))) : 0;
-        int ifindex = type == TCX ? info.get(JAVA_INT, offset(part("tcx"), part("ifindex"))) : 0;
+        // Of either it comes first.
+        int ifindex = type == TCX || type == XDP ? info.get(JAVA_INT, offset(part("tcx"), part("ifindex"))) : 0;
         int attachType = switch (type) {
             case CGROUP -> info.get(JAVA_INT, offset(part("cgroup"), part("attach_type")));
             case TCX -> info.get(JAVA_INT, offset(part("tcx"), part("attach_type")));

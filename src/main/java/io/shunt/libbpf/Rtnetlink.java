@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -95,6 +96,7 @@ public final class Rtnetlink implements AutoCloseable {
     private static final int IFF_UP = 1;
     private static final int IFF_LOOPBACK = 8;
     private static final int ARPHRD_ETHER = 1;
+    private static final int IFLA_ADDRESS = 1;
     private static final int IFLA_IFNAME = 3;
     private static final int IFLA_MTU = 4;
     private static final int IFLA_MASTER = 10;
@@ -127,6 +129,7 @@ public final class Rtnetlink implements AutoCloseable {
             Map.entry("IFF_UP", IFF_UP),
             Map.entry("IFF_LOOPBACK", IFF_LOOPBACK),
             Map.entry("ARPHRD_ETHER", ARPHRD_ETHER),
+            Map.entry("IFLA_ADDRESS", IFLA_ADDRESS),
             Map.entry("IFLA_IFNAME", IFLA_IFNAME),
             Map.entry("IFLA_MTU", IFLA_MTU),
             Map.entry("IFLA_MASTER", IFLA_MASTER),
@@ -246,6 +249,18 @@ public final class Rtnetlink implements AutoCloseable {
      */
     public List<Link> links() {
         return dump(RTM_GETLINK, 0, LINK, Rtnetlink::link);
+    }
+
+    private record Hardware(int link, byte[] address) {}
+
+    /**
+     * The link-layer addresses of the devices that have one, by the device's index.
+     *
+     * @throws BpfException if the kernel does not tell
+     */
+    public Map<Integer, byte[]> hardwareAddresses() {
+        return dump(RTM_GETLINK, 0, LINK, Rtnetlink::hardware).stream()
+                .collect(Collectors.toMap(Hardware::link, Hardware::address, (one, other) -> other));
     }
 
     /**
@@ -376,6 +391,16 @@ public final class Rtnetlink implements AutoCloseable {
                 number(attributes.get(IFLA_MTU), 0),
                 number(attributes.get(IFLA_MASTER), 0),
                 info == null ? "" : string(attributes(info).get(IFLA_INFO_KIND)));
+    }
+
+    private static @Nullable Hardware hardware(MemorySegment message) {
+        if (message.byteSize() < LINK.byteSize()) {
+            return null;
+        }
+        MemorySegment address = attributes(message.asSlice(LINK.byteSize())).get(IFLA_ADDRESS);
+        return address == null
+                ? null
+                : new Hardware(message.get(JAVA_INT, offset(LINK, "ifi_index")), address.toArray(JAVA_BYTE));
     }
 
     static @Nullable LinkAddress address(MemorySegment message) {

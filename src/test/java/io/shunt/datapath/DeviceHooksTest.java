@@ -8,6 +8,7 @@ import io.shunt.datapath.DeviceHooks.Attachment;
 import io.shunt.datapath.DeviceHooks.Device;
 import io.shunt.datapath.DeviceHooks.Failure;
 import io.shunt.datapath.DeviceHooks.Hook;
+import io.shunt.datapath.DeviceHooks.Side;
 import io.shunt.libbpf.AttachType;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfObject;
@@ -38,9 +39,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 @Tag("kernel")
 class DeviceHooksTest {
-    private static final Hook INWARD = new Hook("inward", TcDirection.INGRESS);
-    private static final Hook ELSEWHERE = new Hook("inward_from_elsewhere", TcDirection.INGRESS);
-    private static final Hook OUTWARD = new Hook("outward", TcDirection.EGRESS);
+    private static final Hook INWARD = new Hook("inward", Side.INGRESS);
+    private static final Hook ELSEWHERE = new Hook("inward_from_elsewhere", Side.INGRESS);
+    private static final Hook OUTWARD = new Hook("outward", Side.EGRESS);
 
     private final Closing closing = new Closing();
     private final Namespace node = closing.add(Namespace.create("node"));

@@ -9,9 +9,13 @@ import io.shunt.datapath.PacketCase.Drop;
 import io.shunt.datapath.PacketCase.Hook;
 import io.shunt.datapath.PacketCase.Reason;
 import io.shunt.datapath.PacketCase.State;
+import io.shunt.libbpf.AttachType;
+import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.BpfObject;
 import io.shunt.libbpf.BpfProgram;
 import io.shunt.libbpf.PacketRun;
+import io.shunt.libbpf.TestObject;
 import io.shunt.net.Address;
 import io.shunt.net.AddressPair;
 import io.shunt.net.Protocol;
@@ -26,6 +30,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -70,6 +75,7 @@ final class PacketLab implements AutoCloseable {
     private static final long DESTINATION_PORT = Layouts.offset(Layouts.TUPLE, "destination_port");
     private static final long PROTOCOL = Layouts.offset(Layouts.TUPLE, "protocol");
 
+    private final Acceleration acceleration;
     private final Closing closing = new Closing();
     private final Namespace node;
     private final Namespace nowhere;
@@ -78,13 +84,27 @@ final class PacketLab implements AutoCloseable {
     private final Map<String, Integer> devices = new HashMap<>();
 
     PacketLab() {
+        this(Acceleration.OFF);
+    }
+
+    /** With programs for drivers, too. */
+    static PacketLab accelerated() {
+        return new PacketLab(Acceleration.GENERIC);
+    }
+
+    private PacketLab(Acceleration acceleration) {
+        this.acceleration = acceleration;
         try {
+            BpfObject frames = closing.add(TestObject.loaded("frames"));
             nowhere = closing.add(Namespace.create("nowhere"));
             node = closing.add(Namespace.create("lab"));
             node.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1");
             device("eth0", 1500, "192.168.7.1/24", "fd07::1/64");
             device("cni0", 1500, "10.1.0.1/24", "fd00:1::1/64");
             device("tun0", NARROW_MTU, "10.3.0.1/24", "fd00:3::1/64");
+            // Or nobody could say that a frame had come in by it.
+            closing.add(node.call(
+                    () -> BpfLink.create(frames.program("pass"), index("eth0"), AttachType.XDP, BpfLink.XDP_NATIVE)));
             node.ip("route", "add", "10.2.0.0/24", "via", "192.168.7.2");
             node.ip("route", "add", "fd00:2::/64", "via", "fd07::2");
             node.ip("route", "add", "default", "via", "192.168.7.254");
@@ -167,6 +187,7 @@ final class PacketLab implements AutoCloseable {
         private final Installation installation;
         private final PacketRun run;
         private final Map<Hook, BpfProgram> programs = new EnumMap<>(Hook.class);
+        private @Nullable BpfProgram driver;
         private final Arena arena = Arena.ofShared();
         private final MemorySegment tuple = arena.allocate(Layouts.TUPLE);
         private final MemorySegment flow = arena.allocate(Layouts.FLOW);
@@ -190,7 +211,11 @@ final class PacketLab implements AutoCloseable {
                     installation.close();
                     return null;
                 }));
+                installation.accelerate(acceleration, settings);
                 run = parts.add(new PacketRun());
+                if (acceleration != Acceleration.OFF) {
+                    driver = installation.packets().program("driver_generic");
+                }
                 PROGRAMS.forEach((hook, name) ->
                         programs.put(hook, installation.packets().program(name)));
                 flows = map("flows");
@@ -213,7 +238,17 @@ final class PacketLab implements AutoCloseable {
             sources.put(index("eth0"), source("192.168.7.1", "fd07::1"));
             sources.put(index("cni0"), source("10.1.0.1", "fd00:1::1"));
             sources.put(index("tun0"), source("10.3.0.1", "fd00:3::1"));
-            installation.packets().follow(List.of(), sources);
+            // There are other programs at the driver, so none is put there; but it is known.
+            List<PacketPrograms.Device> network =
+                    acceleration == Acceleration.OFF ? List.of() : List.of(network("eth0"), network("tun0"));
+            call(() -> {
+                installation.packets().follow(network, sources);
+                return null;
+            });
+        }
+
+        private PacketPrograms.Device network(String name) {
+            return new PacketPrograms.Device(index(name), name, false, true);
         }
 
         private static AddressPair source(String v4, String v6) {
@@ -256,6 +291,21 @@ final class PacketLab implements AutoCloseable {
                 return new Run(
                         retval, new Packet(run.out().asSlice(0, run.size()).toArray(JAVA_BYTE)));
             });
+        }
+
+        /** Runs the program at the driver of the device to the network. */
+        Run runAtDriver(Packet packet) {
+            return call(() -> {
+                MemorySegment.copy(packet.bytes(), 0, run.in(), JAVA_BYTE, 0, packet.bytes().length);
+                int retval = runAtDriver(packet.bytes().length);
+                return new Run(
+                        retval, new Packet(run.out().asSlice(0, run.size()).toArray(JAVA_BYTE)));
+            });
+        }
+
+        /** The same on the first so many bytes of what has been written for it. For the thread of {@link #call}. */
+        int runAtDriver(int length) {
+            return run.runAtDriver(Objects.requireNonNull(driver), device(Hook.OUTSIDE), length);
         }
 
         /** Programs a service; returns its id. */

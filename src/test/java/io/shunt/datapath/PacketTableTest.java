@@ -125,7 +125,7 @@ class PacketTableTest {
         PacketCheck.check(each, node, (hook, in, isLast) -> see(node, hook, in, summed && isLast));
     }
 
-    private static Made see(Installed node, Hook hook, Packet in, boolean summed) {
+    static Made see(Installed node, Hook hook, Packet in, boolean summed) {
         Run run = run(node, hook, in, summed);
         Verdict verdict = verdict(run, in);
         if (verdict == Verdict.FORWARD || verdict == Verdict.CONTINUE) {

@@ -25,14 +25,22 @@ public final class PacketRun implements AutoCloseable {
     private static final int IFINDEX = 40;
     private static final int GSO_SIZE = 176;
 
+    /** Members of struct xdp_md. */
+    private static final int XDP_MD = 24;
+
+    private static final int DATA_END = 4;
+    private static final int XDP_INGRESS_IFINDEX = 12;
+
     private static final long OUT_SIZE = BpfProgram.Testing.offset("data_size_out");
     private static final long IN_SIZE = BpfProgram.Testing.offset("data_size_in");
     private static final long FLAGS = BpfProgram.Testing.offset("flags");
+    private static final long DURATION = BpfProgram.Testing.offset("duration");
     private static final long RETVAL = BpfProgram.Testing.offset("retval");
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment options = arena.allocate(BpfProgram.Testing.OPTIONS);
     private final MemorySegment context = arena.allocate(SK_BUFF, Long.BYTES);
+    private final MemorySegment driverContext = arena.allocate(XDP_MD, Long.BYTES);
     private final MemorySegment in = arena.allocate(ROOM);
     private final MemorySegment out = arena.allocate(ROOM);
 
@@ -40,8 +48,12 @@ public final class PacketRun implements AutoCloseable {
         options.set(JAVA_LONG, 0, BpfProgram.Testing.OPTIONS.byteSize());
         options.set(ADDRESS, BpfProgram.Testing.offset("data_in"), in);
         options.set(ADDRESS, BpfProgram.Testing.offset("data_out"), out);
-        options.set(ADDRESS, BpfProgram.Testing.offset("ctx_in"), context);
-        options.set(JAVA_INT, BpfProgram.Testing.offset("ctx_size_in"), SK_BUFF);
+        context(context);
+    }
+
+    private void context(MemorySegment segment) {
+        options.set(ADDRESS, BpfProgram.Testing.offset("ctx_in"), segment);
+        options.set(JAVA_INT, BpfProgram.Testing.offset("ctx_size_in"), (int) segment.byteSize());
     }
 
     /** Where the packet to run on is written, from the Ethernet header on. */
@@ -57,6 +69,11 @@ public final class PacketRun implements AutoCloseable {
     /** How long that one is, in bytes. */
     public int size() {
         return options.get(JAVA_INT, OUT_SIZE);
+    }
+
+    /** How long it took, in nanoseconds. */
+    public int nanos() {
+        return options.get(JAVA_INT, DURATION);
     }
 
     /** From which device packets come or to which they go from now on, and by which they had come in before; 0: none. */
@@ -92,6 +109,25 @@ public final class PacketRun implements AutoCloseable {
         }
         BpfException.check(result, "bpf_prog_test_run_opts", program);
         return options.get(JAVA_INT, RETVAL);
+    }
+
+    /**
+     * Runs an XDP program on the first so many bytes, as at the driver of a device at which there is an XDP program.
+     *
+     * @return what the program returned
+     */
+    public int runAtDriver(BpfProgram program, int ifindex, int length) {
+        int flags = options.get(JAVA_INT, FLAGS);
+        driverContext.set(JAVA_INT, DATA_END, length);
+        driverContext.set(JAVA_INT, XDP_INGRESS_IFINDEX, ifindex);
+        context(driverContext);
+        options.set(JAVA_INT, FLAGS, 0);
+        try {
+            return run(program, length);
+        } finally {
+            options.set(JAVA_INT, FLAGS, flags);
+            context(context);
+        }
     }
 
     @Override

@@ -53,6 +53,20 @@ class RtnetlinkTest {
 
     @Test
     @Tag("kernel")
+    void hardwareAddresses_areThoseOfDevicesThatHaveOne() {
+        try (Namespace namespace = Namespace.create("hardware");
+                Rtnetlink kernel = namespace.call(Rtnetlink::new)) {
+            namespace.ip("link", "add", "bridge0", "address", "02:00:00:00:00:fe", "type", "bridge");
+            namespace.ip("tuntap", "add", "dev", "tun0", "mode", "tun");
+
+            assertThat(kernel.hardwareAddresses())
+                    .containsEntry(namespace.index("bridge0"), new byte[] {2, 0, 0, 0, 0, (byte) 0xfe})
+                    .doesNotContainKey(namespace.index("tun0"));
+        }
+    }
+
+    @Test
+    @Tag("kernel")
     void links_ofMoreThanOneReply_areAllThere() {
         try (Namespace namespace = Namespace.create("many");
                 Rtnetlink kernel = namespace.call(Rtnetlink::new)) {

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Services at the driver, before the kernel has made anything of a frame: for packets that come in from the network and
+ * leave by it again. It does what is certain and nothing else, by the rules and in the tables of from_outside (tc.bpf.c),
+ * which sits behind it and gets everything else as it came: what is for this node or its pods, fragments, options, errors,
+ * and whatever is to be refused, told or dropped.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "begin.h"
+#include "drop.h"
+#include "flow.h"
+#include "packet.h"
+#include "sctp.h"
+#include "types.h"
+
+/* The devices at which this program sits, by their index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct driver);
+} drivers SEC(".maps");
+
+#define IP4_WITHOUT_OPTIONS 0x45
+
+/* What all frames of one family that are looked at have in common. */
+struct frame4 {
+	struct ethhdr link;
+	struct ip4_header ip;
+	__u8 transport[];
+} __attribute__((packed));
+
+struct frame6 {
+	struct ethhdr link;
+	struct ip6_header ip;
+	__u8 transport[];
+} __attribute__((packed));
+
+static __always_inline void *data_of(const struct xdp_md *xdp)
+{
+	return (void *)(long)xdp->data;
+}
+
+static __always_inline void *end_of(const struct xdp_md *xdp)
+{
+	return (void *)(long)xdp->data_end;
+}
+
+static __always_inline bool same_link_address(const __u8 a[ETH_ALEN], const __u8 b[ETH_ALEN])
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[5] == b[5];
+}
+
+/* The checksum (RFC 1624) of what summed up to the complement of `checksum`, and to so much more now. */
+static __always_inline __sum16 mended(__sum16 checksum, __u64 change)
+{
+	__u64 sum = change + (__u16)~checksum;
+
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* What the addresses sum up to. Those of IPv4 do the same as without the words that come before. */
+static __always_inline __u64 sum_of_addresses(const struct tuple *tuple)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)tuple->source.word[i] + tuple->destination.word[i];
+	return sum;
+}
+
+/* By how much the addresses' sum changes, where subtracting a word is adding its complement. */
+static __always_inline __u64 change_of_addresses(const struct tuple *from, const struct tuple *to)
+{
+	return sum_of_addresses(to) + 8 * 0xffffffffULL - sum_of_addresses(from);
+}
+
+static __always_inline __u32 ports_of(const struct tuple *tuple)
+{
+	return (__u32)tuple->source_port | (__u32)tuple->destination_port << 16;
+}
+
+/*
+ * Is the checksum still to be filled in, by whoever sends the packet on? Veth hands such packets over, and what the kernel
+ * has joined out of several is one. What stands there is the sum of what the transport's own bytes do not tell; one
+ * finished checksum in 65,536 looks the same, and takes the way of all others.
+ */
+static __always_inline bool is_unfinished(const struct packet *packet, __sum16 checksum)
+{
+	__u16 length = packet->length - (packet->transport - packet->ip);
+
+	/* The complement of a complement, which is the sum itself. */
+	return mended(0xffff, sum_of_addresses(&packet->tuple) + bpf_htons(packet->tuple.protocol) + bpf_htons(length)) ==
+	       (__sum16)~checksum;
+}
+
+/* Reads the ports, and what tells how a conversation goes on. False: it is not for us. */
+static __always_inline bool read_transport(const void *transport, const void *end, struct packet *packet)
+{
+	const __be16 *ports = transport;
+	const __u8 *bytes = transport;
+	__u32 room = packet->length - (packet->transport - packet->ip);
+
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		if (room < TCP_HEADER || transport + TCP_HEADER > end)
+			return false;
+		packet->flags = bytes[TCP_FLAGS];
+		if (is_unfinished(packet, *(__sum16 *)(transport + TCP_CHECKSUM)))
+			return false;
+		break;
+	case IPPROTO_UDP:
+		if (room < UDP_HEADER || transport + UDP_HEADER > end)
+			return false;
+		if (is_unfinished(packet, *(__sum16 *)(transport + UDP_CHECKSUM)))
+			return false;
+		break;
+	case IPPROTO_SCTP:
+		if (room < SCTP_HEADERS || transport + SCTP_HEADERS > end)
+			return false;
+		packet->flags = bytes[SCTP_FIRST_CHUNK];
+		if (!*(__u32 *)(transport + SCTP_CHECKSUM))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	packet->tuple.source_port = ports[0];
+	packet->tuple.destination_port = ports[1];
+	return true;
+}
+
+static __always_inline bool parse4(const struct frame4 *frame, const void *end, struct packet *packet)
+{
+	if ((void *)(frame + 1) > end || frame->ip.version_and_length != IP4_WITHOUT_OPTIONS ||
+	    frame->ip.fragment & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET))
+		return false;
+	packet->is_v4 = true;
+	packet->transport = offsetof(struct frame4, transport);
+	packet->length = bpf_ntohs(frame->ip.total_length);
+	packet->ttl = frame->ip.ttl;
+	packet->tuple.source = v4_mapped(frame->ip.source);
+	packet->tuple.destination = v4_mapped(frame->ip.destination);
+	packet->tuple.protocol = frame->ip.protocol;
+	if (packet->length < sizeof(frame->ip))
+		return false;
+	return read_transport(frame->transport, end, packet);
+}
+
+static __always_inline bool parse6(const struct frame6 *frame, const void *end, struct packet *packet)
+{
+	if ((void *)(frame + 1) > end || bpf_ntohl(frame->ip.version_and_flow) >> 28 != 6)
+		return false;
+	packet->transport = offsetof(struct frame6, transport);
+	packet->length = sizeof(frame->ip) + bpf_ntohs(frame->ip.payload_length);
+	packet->ttl = frame->ip.hop_limit;
+	packet->tuple.source = frame->ip.source;
+	packet->tuple.destination = frame->ip.destination;
+	packet->tuple.protocol = frame->ip.next;
+	return read_transport(frame->transport, end, packet);
+}
+
+/* Reads the packet if it is one for here. It is zeroed. */
+static __always_inline bool parse_frame(const struct xdp_md *xdp, struct packet *packet)
+{
+	const struct ethhdr *link = data_of(xdp);
+	const void *end = end_of(xdp);
+	__u32 device = xdp->ingress_ifindex;
+	struct driver *driver;
+	bool parsed = false;
+
+	if ((void *)(link + 1) > end)
+		return false;
+	packet->ip = ETH_HLEN;
+	if (link->h_proto == bpf_htons(ETH_P_IP))
+		parsed = parse4(data_of(xdp), end, packet);
+	else if (link->h_proto == bpf_htons(ETH_P_IPV6))
+		parsed = parse6(data_of(xdp), end, packet);
+	if (!parsed || packet->ttl <= 1 || is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source) ||
+	    packet->ip + (__u32)packet->length > xdp->data_end - xdp->data)
+		return false;
+	/* Frames for others that a switch has flooded are not for us. */
+	driver = bpf_map_lookup_elem(&drivers, &device);
+	return driver && same_link_address(driver->address, link->h_dest);
+}
+
+/* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
+__noinline long find_way(struct xdp_md *xdp, const struct packet *packet, const struct tuple *to,
+			 struct bpf_fib_lookup *way, __u32 flags)
+{
+	if (!packet || !to || !way)
+		return -1;
+	describe_way(packet, to, packet->length, xdp->ingress_ifindex, way);
+	return bpf_fib_lookup(xdp, way, sizeof(*way), flags);
+}
+
+/* Makes the node speak for the client, as in tc.bpf.c. */
+__noinline int masquerade(struct xdp_md *xdp, const struct packet *packet, struct tuple *to)
+{
+	struct bpf_fib_lookup way = {};
+	struct address client;
+	long found;
+
+	if (!packet || !to)
+		return 0;
+	client = to->source;
+	to->source = unspecified(packet->is_v4);
+	found = find_way(xdp, packet, to, &way, source_flags());
+	to->source = speaker(packet, found, &way, &client);
+	return 0;
+}
+
+/* Where a frame leaves the node, and from whom to whom on that wire. */
+struct exit {
+	__u32 device;
+	__u8 source[ETH_ALEN];
+	__u8 destination[ETH_ALEN];
+};
+
+/* Can the driver itself send a frame there? */
+static __always_inline bool is_reached(const struct xdp_md *xdp, __u32 device)
+{
+	struct driver *driver;
+
+	if (device == xdp->ingress_ifindex)
+		return true;
+	driver = bpf_map_lookup_elem(&drivers, &device);
+	return driver && driver->takes_others;
+}
+
+/* False: the way is not certain, or none that a driver can take. A function of its own for the sake of the stack. */
+__noinline bool find_exit(struct xdp_md *xdp, const struct packet *packet, const struct tuple *to, struct exit *exit)
+{
+	struct bpf_fib_lookup way = {};
+
+	if (!packet || !to || !exit)
+		return false;
+	if (find_way(xdp, packet, to, &way, 0) != BPF_FIB_LKUP_RET_SUCCESS || !is_reached(xdp, way.ifindex))
+		return false;
+	exit->device = way.ifindex;
+	__builtin_memcpy(exit->source, way.smac, ETH_ALEN);
+	__builtin_memcpy(exit->destination, way.dmac, ETH_ALEN);
+	return true;
+}
+
+static __always_inline bool write_transport(const struct packet *packet, const struct tuple *to, void *transport,
+					    const void *end)
+{
+	const struct tuple *from = &packet->tuple;
+	__u64 change = change_of_addresses(from, to) + ports_of(to) + 0xffffffff - ports_of(from);
+	__be16 *ports = transport;
+	__u32 *crc;
+	__sum16 *sum;
+
+	switch (from->protocol) {
+	case IPPROTO_TCP:
+		if (transport + TCP_HEADER > end)
+			return false;
+		sum = transport + TCP_CHECKSUM;
+		*sum = mended(*sum, change);
+		break;
+	case IPPROTO_UDP:
+		if (transport + UDP_HEADER > end)
+			return false;
+		sum = transport + UDP_CHECKSUM;
+		/* Zero says that there is none. */
+		if (*sum)
+			*sum = mended(*sum, change) ?: 0xffff;
+		break;
+	default:
+		if (transport + SCTP_HEADERS > end)
+			return false;
+		crc = transport + SCTP_CHECKSUM;
+		*crc ^= crc32c_shift(ports_of(from) ^ ports_of(to),
+				     packet->length - (packet->transport - packet->ip));
+		break;
+	}
+	ports[0] = to->source_port;
+	ports[1] = to->destination_port;
+	return true;
+}
+
+static __always_inline void write_link(struct ethhdr *link, const struct exit *exit)
+{
+	__builtin_memcpy(link->h_dest, exit->destination, ETH_ALEN);
+	__builtin_memcpy(link->h_source, exit->source, ETH_ALEN);
+}
+
+/* Writes the packet as the flow says, and what forwarding does to it. False: nothing was written. */
+static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet *packet, const struct tuple *to,
+					const struct exit *exit)
+{
+	void *end = end_of(xdp);
+
+	if (packet->is_v4) {
+		struct frame4 *frame = data_of(xdp);
+		__u64 older = bpf_htons(packet->ttl << 8), newer = bpf_htons((packet->ttl - 1) << 8);
+
+		if ((void *)(frame + 1) > end || !write_transport(packet, to, frame->transport, end))
+			return false;
+		frame->ip.source = to->source.word[3];
+		frame->ip.destination = to->destination.word[3];
+		frame->ip.ttl = packet->ttl - 1;
+		frame->ip.checksum = mended(frame->ip.checksum,
+					    change_of_addresses(&packet->tuple, to) + newer + 0xffff - older);
+		write_link(&frame->link, exit);
+	} else {
+		struct frame6 *frame = data_of(xdp);
+
+		if ((void *)(frame + 1) > end || !write_transport(packet, to, frame->transport, end))
+			return false;
+		frame->ip.source = to->source;
+		frame->ip.destination = to->destination;
+		frame->ip.hop_limit = packet->ttl - 1;
+		write_link(&frame->link, exit);
+	}
+	return true;
+}
+
+static __always_inline int translate(struct xdp_md *xdp)
+{
+	struct packet packet = {};
+	struct flow flow = {};
+	struct exit exit = {};
+	enum verdict verdict;
+
+	if (!parse_frame(xdp, &packet))
+		return XDP_PASS;
+	if (find_flow(&packet.tuple, &flow)) {
+		if (is_outlived(&flow, &packet))
+			return XDP_PASS;
+	} else {
+		if (!is_new_connection(&packet))
+			return XDP_PASS;
+		verdict = begin(&packet, FROM_OUTSIDE, xdp->ingress_ifindex, &flow);
+		if (verdict != FOLLOW && verdict != MASQUERADE)
+			return XDP_PASS;
+		if (verdict == MASQUERADE)
+			masquerade(xdp, &packet, &flow.to);
+		/* Also if the rest is for who comes next: to choose twice would favour some backends. */
+		if (!remember(&packet, &flow, verdict))
+			return XDP_PASS;
+	}
+	if (!find_exit(xdp, &packet, &flow.to, &exit))
+		return XDP_PASS;
+	if (!keep_up(&flow, &packet)) {
+		count_drop(xdp->ingress_ifindex, &packet, &flow, DROP_FLOWS_FULL);
+		return XDP_DROP;
+	}
+	if (!write_frame(xdp, &packet, &flow.to, &exit))
+		return XDP_PASS;
+	return exit.device == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(exit.device, 0);
+}
+
+/* By the driver itself, or by the kernel for drivers that cannot: alike, and told apart by who has attached them. */
+SEC("xdp")
+int driver_native(struct xdp_md *xdp)
+{
+	return translate(xdp);
+}
+
+SEC("xdp")
+int driver_generic(struct xdp_md *xdp)
+{
+	return translate(xdp);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
