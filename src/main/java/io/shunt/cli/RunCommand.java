@@ -6,6 +6,7 @@ import io.shunt.config.KubeProxyConfiguration;
 import io.shunt.config.KubeProxySetting;
 import io.shunt.config.KubeProxySettings;
 import io.shunt.daemon.RunOptions;
+import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
@@ -15,6 +16,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -170,6 +172,17 @@ final class RunCommand implements Callable<Integer> {
     private int maxMaglevTables;
 
     @Option(
+            names = "--acceleration",
+            paramLabel = "MODE",
+            defaultValue = "off",
+            description =
+                    "Whether packets that come in from the network and leave by it again are translated before the"
+                            + " kernel sees them (XDP): `native`, by the devices' drivers, which have to be able to; `generic`,"
+                            + " at any Ethernet device, for trials; `off`.")
+    @Setting(environment = "SHUNT_ACCELERATION")
+    private String acceleration = "";
+
+    @Option(
             names = "--node-ip",
             paramLabel = "IP",
             split = ",",
@@ -299,6 +312,7 @@ final class RunCommand implements Callable<Integer> {
                         .map(String::strip)
                         .filter(name -> !name.isEmpty())
                         .toList(),
+                acceleration(),
                 settings.masqueradeAll(),
                 settings.localDetection(),
                 maxFlows == null
@@ -319,6 +333,13 @@ final class RunCommand implements Callable<Integer> {
                 settings.get(KubeProxySettings.OOM_SCORE_ADJ).orElse(null),
                 settings.get(KubeProxySettings.VERBOSITY).orElse(0),
                 remark);
+    }
+
+    private Acceleration acceleration() {
+        return Arrays.stream(Acceleration.values())
+                .filter(mode -> mode.name().equalsIgnoreCase(acceleration.strip()))
+                .findFirst()
+                .orElseThrow(() -> wrong("--acceleration must be native, generic or off, not " + quoted(acceleration)));
     }
 
     private void checkDirectory() {

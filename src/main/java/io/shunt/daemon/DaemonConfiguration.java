@@ -71,8 +71,9 @@ class DaemonConfiguration {
 
     @Bean
     Installation installation(RunOptions options, NodeDevices devices, Inbox inbox) {
+        PacketSettings settings = packetSettings(options, devices);
         try {
-            return Installation.open(
+            Installation installation = Installation.open(
                     options.bpfRoot(),
                     options.cgroupRoot(),
                     new MapSizes(
@@ -81,8 +82,10 @@ class DaemonConfiguration {
                             options.maxFlows(),
                             options.maxMaglevTables() * options.maglevTableSize()),
                     options.hostNamespaceOnly(),
-                    packetSettings(options, devices),
+                    settings,
                     inbox);
+            installation.accelerate(options.acceleration(), settings);
+            return installation;
         } catch (InstallationException e) {
             throw new StartupException(String.valueOf(e.getMessage()), e);
         }

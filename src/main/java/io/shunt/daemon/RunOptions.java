@@ -3,6 +3,7 @@ package io.shunt.daemon;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.GoDuration;
 import io.shunt.config.LocalDetection;
+import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.net.Address;
 import io.shunt.net.HostPort;
@@ -12,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -38,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  *     {@code primary} alone, those that the Node object names; empty, all. A family of which no CIDR is here takes them
  *     on all
  * @param devices at which devices packets are translated, as {@link io.shunt.host.NodeDevices#of} reads it
+ * @param acceleration whether packets from the network are translated at its devices' drivers
  * @param masqueradeAll whether the node speaks in the name of all who ask for a cluster IP by a packet
  * @param localDetection how it is told who is inside, and asks for a cluster IP in his own name
  * @param maxFlows how many confirmed conversations of packets are remembered
@@ -69,6 +72,7 @@ public record RunOptions(
         List<String> nodePortAddresses,
         boolean localhostNodePorts,
         List<String> devices,
+        Acceleration acceleration,
         boolean masqueradeAll,
         LocalDetection localDetection,
         int maxFlows,
@@ -154,6 +158,7 @@ public record RunOptions(
         if (!devices.isEmpty()) {
             flags.put("devices", String.join(",", devices));
         }
+        flags.put("acceleration", acceleration.name().toLowerCase(Locale.ROOT));
         flags.put("masquerade-all", Boolean.toString(masqueradeAll));
         flags.put("cluster-cidr", clusterCidr());
         flags.put("detect-local-mode", localDetection.mode());

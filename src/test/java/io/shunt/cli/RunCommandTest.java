@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.shunt.config.LocalDetection;
 import io.shunt.daemon.RunOptions;
 import io.shunt.daemon.StartupException;
+import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
@@ -69,6 +70,7 @@ class RunCommandTest {
                         List.of(),
                         true,
                         List.of(),
+                        Acceleration.OFF,
                         false,
                         LocalDetection.NONE,
                         Math.max(131_072, 32_768 * Cpus.online()),
@@ -107,6 +109,7 @@ class RunCommandTest {
                 "--iptables-localhost-nodeports=false",
                 "--devices=eth0,pod:veth*",
                 "--devices=bond?",
+                "--acceleration=native",
                 "--masquerade-all",
                 "--cluster-cidr=10.244.1.0/16,fd00:10:244::/56",
                 "--max-flows=3000",
@@ -140,6 +143,7 @@ class RunCommandTest {
                         List.of("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"),
                         false,
                         List.of("eth0", "pod:veth*", "bond?"),
+                        Acceleration.NATIVE,
                         true,
                         new LocalDetection(
                                 "ClusterCIDR",
