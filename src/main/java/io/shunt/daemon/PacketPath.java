@@ -32,6 +32,10 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
     PacketPath(PacketPrograms programs, RecentErrors errors) {
         this.programs = programs;
         this.errors = errors;
+        if (!programs.notAccelerated().isEmpty()) {
+            failures.incrementAndGet();
+            errors.add("devices", programs.notAccelerated());
+        }
     }
 
     @Override
@@ -83,6 +87,9 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
         List<String> complaints = new ArrayList<>();
         if (!trouble.isEmpty()) {
             complaints.add(trouble);
+        }
+        if (!programs.notAccelerated().isEmpty()) {
+            complaints.add(programs.notAccelerated());
         }
         Set<List<String>> failed = new HashSet<>();
         for (DeviceHooks.Failure failure : programs.failures()) {

@@ -166,7 +166,7 @@ public final class Installation implements AutoCloseable {
 
     /**
      * Makes programs ready for drivers too, which use the same maps as the others. Where that does not work, packets are
-     * translated as without, and {@link PacketPrograms#failures} says why. Before devices are followed.
+     * translated as without, and {@link PacketPrograms#notAccelerated} says why. Before devices are followed.
      *
      * @param settings as the packet programs were told
      */
@@ -192,11 +192,11 @@ public final class Installation implements AutoCloseable {
             }
             packets.accelerate(how, drivers);
         } catch (RuntimeException e) {
-            RuntimeException explained = explain(e);
-            log.error("no acceleration: {}", explained.getMessage());
-            packets.cannotAccelerate(
-                    String.valueOf(explained.getMessage()).lines().findFirst().orElse("")
-                            + ". Packets are translated at TC");
+            String why = "no acceleration, packets are translated at TC: "
+                    + explain(e).getMessage();
+            log.error(why);
+            // The verifier says more than fits a line.
+            packets.cannotAccelerate(why.lines().findFirst().orElse(why));
         }
     }
 

@@ -15,7 +15,6 @@ import io.shunt.net.IpFamily;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -32,7 +31,7 @@ public final class PacketPrograms implements AutoCloseable {
     private final DeviceHooks hooks;
     private Acceleration acceleration = Acceleration.OFF;
     private @Nullable BpfObject drivers;
-    private volatile DeviceHooks.@Nullable Failure notAccelerated;
+    private volatile String notAccelerated = "";
 
     /** @param object loaded; closed with this */
     PacketPrograms(BpfRoot root, BpfObject object) {
@@ -50,9 +49,14 @@ public final class PacketPrograms implements AutoCloseable {
         drivers = loaded;
     }
 
-    /** The programs for drivers cannot be had on this node; {@link #failures} tells. */
+    /** The programs for drivers cannot be had on this node. */
     void cannotAccelerate(String why) {
-        notAccelerated = new DeviceHooks.Failure("*", DeviceHooks.DRIVER + "*", why);
+        notAccelerated = why;
+    }
+
+    /** Why there are no programs at drivers although they are wanted; "" if there is no reason. Safe from any thread. */
+    public String notAccelerated() {
+        return notAccelerated;
     }
 
     /**
@@ -162,12 +166,7 @@ public final class PacketPrograms implements AutoCloseable {
 
     /** What the last {@link #follow} could not do. Safe from any thread. */
     public List<DeviceHooks.Failure> failures() {
-        DeviceHooks.Failure ofAll = notAccelerated;
-        List<DeviceHooks.Failure> failures = new ArrayList<>(hooks.failures());
-        if (ofAll != null) {
-            failures.add(ofAll);
-        }
-        return failures;
+        return hooks.failures();
     }
 
     /** Where the programs are to sit, and whether they do, asked from the kernel now. Safe from any thread. */

@@ -88,8 +88,16 @@ class PacketPathTest {
     }
 
     private DaemonProcess start(String devices) {
+        return start(devices, "off");
+    }
+
+    private DaemonProcess start(String devices, String acceleration) {
         DaemonProcess daemon = site.start(
-                        inside, "file:" + site.manifests(), "--devices=" + devices, "--max-flows=65536")
+                        inside,
+                        "file:" + site.manifests(),
+                        "--devices=" + devices,
+                        "--max-flows=65536",
+                        "--acceleration=" + acceleration)
                 .awaitServing();
         soon(() -> assertThat(status(daemon).complaints()).isEmpty());
         return daemon;
@@ -151,6 +159,25 @@ class PacketPathTest {
         assertThat(cleanup.out()).contains("links/from_outside@eth0", "links/from_pod@veth2", "links/from_host@eth0");
         assertThat(site.bpfRoot()).doesNotExist();
         assertThat(programs()).isEmpty();
+    }
+
+    @Test
+    void acceleration_comesAndGoesWithItsFlag() {
+        DaemonProcess daemon = start("", "generic");
+        assertServed();
+        assertThat(status(daemon).packets().devices())
+                .contains(new DeviceView("eth0", "driver_generic", "generic", true))
+                .filteredOn(view -> view.direction().equals("generic"))
+                .hasSize(1);
+        Path pin = site.bpfRoot().resolve("links/driver_generic@eth0");
+        assertThat(pin).exists();
+
+        daemon.kill();
+        assertServed();
+        DaemonProcess next = start("", "off");
+        assertThat(pin).doesNotExist();
+        assertThat(devices(next)).isEqualTo(Map.of("eth0", true, "veth2", true));
+        assertServed();
     }
 
     private int link() {
