@@ -143,7 +143,9 @@ final class StartPart implements Part {
         require(status, "backends", services * ENDPOINTS);
         for (JsonNode map : status.get("maps")) {
             switch (map.get("name").asString()) {
-                case "frontends", "service_stats" -> require(map, "entries", services);
+                // One for the port, and one for the address.
+                case "frontends" -> require(map, "entries", services * 2);
+                case "service_stats" -> require(map, "entries", services);
                 case "sets" -> require(map, "entries", services * Reach.values().length);
                 case "backends", "slots" -> require(map, "entries", services * ENDPOINTS);
                 default -> {}
