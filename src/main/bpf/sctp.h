@@ -25,7 +25,7 @@ __noinline __u32 crc32c_times(__u32 a, __u32 b)
 }
 
 /* What becomes of a difference in the first four bytes, once the CRC has gone over `length` bytes in all? */
-__noinline __u32 crc32c_shift(__u32 difference, __u16 length)
+static __always_inline __u32 crc32c_shift(__u32 difference, __u16 length)
 {
 	__u32 power = 1 << 23; /* x^8: one byte */
 
