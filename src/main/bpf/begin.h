@@ -299,7 +299,8 @@ static __always_inline bool is_outlived(const struct flow *flow, const struct pa
 		return false;
 	if (packet->tuple.protocol != IPPROTO_UDP && is_over(flow))
 		return true;
-	return !backend_serves(flow);
+	/* One that only evades another asks for no service, and says its SYN again from the port that it has. */
+	return flow->service_id && !backend_serves(flow);
 }
 
 #endif

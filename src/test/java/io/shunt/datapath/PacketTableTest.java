@@ -120,6 +120,24 @@ class PacketTableTest {
         }
     }
 
+    /** Straight to the backend of a node port that the client asks from the same port. */
+    @ParameterizedTest
+    @EnumSource
+    void connectionThatEvadesAnother_keepsItsPort_whenItsSynIsSentAgain(PacketTable.Net net) {
+        PacketTable.Talk talk = new PacketTable.Talk(net, Protocol.TCP);
+        Tuple asks = talk.asks();
+        Installed node = lab.installed(new PacketSettings(20_000, 4_000, false, false, List.of(), true));
+        node.reset();
+        node.put(talk.nodePort(PacketTable.HERE, talk.here()));
+        Tuple direct = see(node, Hook.OUTSIDE, Draft.first(asks).packet().framed(), false)
+                .packet()
+                .tuple();
+        Packet syn = Draft.first(direct).packet().framed();
+        Tuple evading = see(node, Hook.OUTSIDE, syn, false).packet().tuple();
+        assertThat(evading.sourcePort()).isNotEqualTo(direct.sourcePort());
+        assertThat(see(node, Hook.OUTSIDE, syn, false).packet().tuple()).isEqualTo(evading);
+    }
+
     private static void check(PacketCase each, boolean summed) {
         Installed node = lab.installed(each.settings());
         PacketCheck.check(each, node, (hook, in, isLast) -> see(node, hook, in, summed && isLast));
