@@ -87,6 +87,7 @@ enum tcp_flag {
 /* Where the fields of transport headers stand. */
 enum transport_offset {
 	TCP_SEQUENCE = 4,
+	TCP_DATA_OFFSET = 12,
 	TCP_FLAGS = 13,
 	TCP_CHECKSUM = 16,
 	UDP_CHECKSUM = 6,

@@ -34,13 +34,13 @@
 /* How long is the longest packet on the wire that this one stands for? */
 static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct packet *packet)
 {
-	__u32 header = 8;
+	__u32 header = UDP_HEADER;
 	__u8 offset;
 
 	if (!skb->gso_size)
 		return packet->length;
 	if (packet->tuple.protocol == IPPROTO_TCP &&
-	    !bpf_skb_load_bytes(skb, packet->transport + 12, &offset, 1))
+	    !bpf_skb_load_bytes(skb, packet->transport + TCP_DATA_OFFSET, &offset, 1))
 		header = (offset >> 4) * 4;
 	return packet->transport - packet->ip + header + skb->gso_size;
 }
