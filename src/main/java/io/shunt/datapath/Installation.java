@@ -36,7 +36,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -120,11 +119,11 @@ public final class Installation implements AutoCloseable {
             BpfObject object = read("sock", Layouts.SHARED);
             opened.push(object::close);
             settings.writeTo(object);
-            Set<String> reused = load(root, object, Map.of(), sizes);
+            Set<String> reused = load(root, object, List.of(), sizes);
             BpfObject packetObject = read("tc", Layouts.PACKET);
             opened.push(packetObject::close);
             packetSettings.writeTo(packetObject);
-            load(root, packetObject, byName(object.maps()), sizes);
+            load(root, packetObject, object.maps(), sizes);
             Drops drops = new Drops(packetObject.map("drops"));
             KernelMaps maps = new KernelMaps(object::map, drops::forget);
             opened.push(maps::close);
@@ -151,7 +150,7 @@ public final class Installation implements AutoCloseable {
     }
 
     /** Reads an object that is not loaded yet; the caller closes it. */
-    private static BpfObject read(String name, List<StructLayout> layouts) {
+    static BpfObject read(String name, List<StructLayout> layouts) {
         BpfObject object = BpfObject.open(name, read("/bpf/" + name + ".bpf.o"));
         try {
             for (StructLayout layout : layouts) {
@@ -178,13 +177,7 @@ public final class Installation implements AutoCloseable {
             BpfObject drivers = read("xdp", List.of(Layouts.DRIVER, Layouts.FLOW, Layouts.PACKET_SETTINGS));
             try {
                 settings.writeTo(drivers);
-                Map<String, BpfMap> known = byName(packets.maps());
-                for (BpfMap map : drivers.maps()) {
-                    BpfMap shared = known.get(map.name());
-                    if (shared != null && isPinned(map)) {
-                        map.reuse(shared);
-                    }
-                }
+                drivers.share(packets.maps());
                 drivers.load();
             } catch (RuntimeException e) {
                 drivers.close();
@@ -200,24 +193,16 @@ public final class Installation implements AutoCloseable {
         }
     }
 
-    private static Map<String, BpfMap> byName(Collection<BpfMap> maps) {
-        return maps.stream().collect(Collectors.toMap(BpfMap::name, map -> map));
-    }
-
     /**
      * Loads an object with the maps that another has brought already and those that are pinned, and pins the rest.
      *
      * @return which were pinned before
      */
-    private static Set<String> load(BpfRoot root, BpfObject object, Map<String, BpfMap> brought, MapSizes sizes) {
-        List<BpfMap> own = new ArrayList<>();
-        for (BpfMap map : object.maps()) {
-            if (isPinned(map) && brought.containsKey(map.name())) {
-                map.reuse(brought.get(map.name()));
-            } else if (isPinned(map)) {
-                own.add(map);
-            }
-        }
+    private static Set<String> load(BpfRoot root, BpfObject object, Collection<BpfMap> brought, MapSizes sizes) {
+        Set<String> shared = object.share(brought);
+        List<BpfMap> own = object.maps().stream()
+                .filter(map -> isPinned(map) && !shared.contains(map.name()))
+                .toList();
         Set<String> reused = reusePinned(root, own, sizes);
         object.load();
         for (BpfMap map : own) {
@@ -280,7 +265,7 @@ public final class Installation implements AutoCloseable {
     }
 
     /** Sections such as .rodata become maps too; they belong to the programs alone. */
-    static boolean isPinned(BpfMap map) {
+    private static boolean isPinned(BpfMap map) {
         return !map.name().contains(".");
     }
 

@@ -41,11 +41,7 @@ final class StalePrograms implements AutoCloseable {
     StalePrograms(byte[] elf, Collection<BpfMap> maps, boolean tcp) {
         object = BpfObject.open(OBJECT, elf);
         try {
-            for (BpfMap map : maps) {
-                object.maps().stream()
-                        .filter(own -> own.name().equals(map.name()))
-                        .forEach(own -> own.reuse(map));
-            }
+            object.share(maps);
             object.program("find_tcp").setAutoload(tcp);
             object.program("end_tcp").setAutoload(tcp);
             object.load();

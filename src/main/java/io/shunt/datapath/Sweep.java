@@ -6,7 +6,6 @@ import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
 import io.shunt.libbpf.BpfProgram;
-import io.shunt.libbpf.StructCheck;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Collection;
@@ -64,16 +63,9 @@ public final class Sweep implements AutoCloseable {
 
     /** Loads the program, which runs when it is told to. */
     static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
-        BpfObject object = BpfObject.open("sweep", Installation.read("/bpf/sweep.bpf.o"));
+        BpfObject object = Installation.read("sweep", List.of(Layouts.FLOW, Layouts.TIMEOUTS, Layouts.SWEEP));
         try {
-            for (var layout : List.of(Layouts.FLOW, Layouts.TIMEOUTS, Layouts.SWEEP)) {
-                StructCheck.verify(object.btf(), layout);
-            }
-            for (BpfMap map : maps) {
-                object.maps().stream()
-                        .filter(own -> own.name().equals(map.name()) && Installation.isPinned(own))
-                        .forEach(own -> own.reuse(map));
-            }
+            object.share(maps);
             timeouts.writeTo(object);
             object.load();
             return new Sweep(object);

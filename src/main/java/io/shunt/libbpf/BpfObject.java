@@ -13,8 +13,10 @@ import java.lang.foreign.StructLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -83,6 +85,25 @@ public final class BpfObject implements AutoCloseable {
 
     public Collection<BpfMap> maps() {
         return maps.values();
+    }
+
+    /**
+     * Makes this object, not loaded yet, use maps of others in place of its own of the same names. Global data sections
+     * stay each object's own.
+     *
+     * @return the names of those that it shares now
+     * @throws LayoutMismatchException if it expects one to be different
+     */
+    public Set<String> share(Collection<BpfMap> others) {
+        Set<String> shared = new HashSet<>();
+        for (BpfMap other : others) {
+            BpfMap own = maps.get(other.name());
+            if (own != null && other.name().indexOf('.') < 0) {
+                own.reuse(other);
+                shared.add(other.name());
+            }
+        }
+        return shared;
     }
 
     /**
