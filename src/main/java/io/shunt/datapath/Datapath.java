@@ -49,12 +49,7 @@ public final class Datapath {
     /** Frontends found in the kernel that name no service there can be: the maps were damaged. */
     private final Set<Frontend> strays = new HashSet<>();
 
-    /** How many frontends each service address has. */
-    private final Map<Address, Integer> frontendsAt = new HashMap<>();
-
-    /** Which addresses the kernel knows as services', and whether as external. */
-    private final Map<Address, Boolean> serviceAddresses = new HashMap<>();
-
+    private final ServiceAddresses serviceAddresses;
     private final Set<Address> nodeAddresses = new HashSet<>();
     private int sourceRanges;
     /** Something found a map full since room last came. */
@@ -70,6 +65,7 @@ public final class Datapath {
     Datapath(TableMaps maps, GracePeriod grace) {
         this.maps = maps;
         this.grace = grace;
+        serviceAddresses = new ServiceAddresses(maps);
         serviceIds = new IdPool("sets", maps.maxServices(), SERVICES_FLAG);
         backendIds = new IdPool("backends", maps.maxBackends(), BACKENDS_FLAG);
         // Backend 0 is none.
@@ -482,7 +478,7 @@ public final class Datapath {
             if (taken.contains(frontend) || route.equals(entry.frontends.get(frontend))) {
                 return;
             }
-            putServiceAddress(frontend, access);
+            serviceAddresses.put(frontend, access);
             maps.putFrontend(frontend, route);
             strays.remove(frontend);
             Entry loser = own(frontend, entry);
@@ -500,35 +496,14 @@ public final class Datapath {
     private @Nullable Entry own(Frontend frontend, Entry entry) {
         Entry loser = owners.put(frontend, entry);
         if (loser == null) {
-            frontendsAt.merge(frontend.address(), 1, Integer::sum);
+            serviceAddresses.count(frontend);
         }
         return loser;
     }
 
     private void disown(Frontend frontend) {
         owners.remove(frontend);
-        if (frontendsAt.merge(frontend.address(), -1, (had, less) -> had + less == 0 ? null : had + less) == null) {
-            removeServiceAddress(frontend.address());
-        }
-    }
-
-    /** One that the cluster has for its own stays so, whoever else names it. */
-    private void putServiceAddress(Frontend frontend, Access access) {
-        Address address = frontend.address();
-        Boolean known = serviceAddresses.get(address);
-        boolean external = access.external() && (known == null || known);
-        if (frontend.isOfNode() || (known != null && known == external)) {
-            return;
-        }
-        maps.putServiceAddress(address, external);
-        serviceAddresses.put(address, external);
-    }
-
-    private void removeServiceAddress(Address address) {
-        if (serviceAddresses.containsKey(address)) {
-            maps.removeServiceAddress(address);
-            serviceAddresses.remove(address);
-        }
+        serviceAddresses.uncount(frontend);
     }
 
     private void removeUnwanted(VirtualService wanted, Set<Frontend> awaited) {
@@ -697,7 +672,6 @@ public final class Datapath {
                 own(frontend, entry);
             }
         });
-        maps.forEachServiceAddress(serviceAddresses::put);
         List<Integer> strayStats = new ArrayList<>();
         maps.forEachStats(id -> {
             if (adopt(byId, id) == null) {
@@ -806,10 +780,7 @@ public final class Datapath {
             maps.removeFrontend(each.next());
             each.remove();
         }
-        serviceAddresses.keySet().stream()
-                .filter(address -> !frontendsAt.containsKey(address))
-                .toList()
-                .forEach(this::removeServiceAddress);
+        serviceAddresses.removeUnused();
         return removed;
     }
 
