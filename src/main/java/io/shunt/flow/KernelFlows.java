@@ -5,7 +5,6 @@ import io.shunt.datapath.DropEvents.Ends;
 import io.shunt.datapath.DropEvents.Event;
 import io.shunt.datapath.FlowTable;
 import io.shunt.datapath.Installation;
-import io.shunt.libbpf.BpfException;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
 import java.net.NetworkInterface;
@@ -104,8 +103,9 @@ public final class KernelFlows implements Flows, AutoCloseable {
                     events.grant(MOST_A_SECOND);
                     readFor(SECOND_NANOS, events, read);
                 }
-            } catch (BpfException e) {
-                log.error("drops cannot be told: {}; tried again when somebody asks", e.getMessage());
+            } catch (RuntimeException e) {
+                // Whatever it is: a thread that is gone and not said to be would never be started again.
+                log.error("drops cannot be told; tried again when somebody asks", e);
                 giveUp();
             }
         } while (!ends());
