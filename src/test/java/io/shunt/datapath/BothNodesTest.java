@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.SERVER;
+import static io.shunt.datapath.TwoNodes.portOf;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.NodeFixture.Client;
@@ -42,8 +43,8 @@ class BothNodesTest {
         for (Client client : TwoNodes.CLIENTS) {
             for (Place place : Place.values()) {
                 List<Backend> backends = TwoNodes.backends(client, SERVER, place);
-                nodes.first().put(TwoNodes.service(client, port(place), Reach.CLUSTER, backends));
-                nodes.second().put(TwoNodes.service(client, port(place), Reach.CLUSTER, seenFromSecond(backends)));
+                nodes.first().put(TwoNodes.service(client, portOf(place), Reach.CLUSTER, backends));
+                nodes.second().put(TwoNodes.service(client, portOf(place), Reach.CLUSTER, seenFromSecond(backends)));
             }
         }
     }
@@ -63,10 +64,6 @@ class BothNodesTest {
         nodes.close();
     }
 
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
-    }
-
     static Stream<Arguments> everyPlace() {
         return TwoNodes.CLIENTS.stream()
                 .flatMap(client -> Stream.of(Place.values()).map(place -> Arguments.of(client, place)));
@@ -76,9 +73,9 @@ class BothNodesTest {
     @MethodSource("everyPlace")
     void anyNode_leadsToEveryPlace(Client client, Place place) {
         for (Peer door : List.of(
-                Door.NODE_PORT.at(client, port(place)),
-                new Peer(client.either("192.168.7.2", "fd07::2"), port(place)),
-                Door.EXTERNAL_IP.at(client, port(place)))) {
+                Door.NODE_PORT.at(client, portOf(place)),
+                new Peer(client.either("192.168.7.2", "fd07::2"), portOf(place)),
+                Door.EXTERNAL_IP.at(client, portOf(place)))) {
             assertThat(client.ask(nodes.outside().traffic(), door)).startsWith(place + "@");
         }
     }
@@ -89,9 +86,9 @@ class BothNodesTest {
         for (Traffic pod : List.of(
                 nodes.near().traffic(), nodes.sandboxed().traffic(), nodes.far().traffic())) {
             for (Peer door : List.of(
-                    Door.CLUSTER_IP.at(client, port(place)),
-                    Door.NODE_PORT.at(client, port(place)),
-                    new Peer(client.either("192.168.7.2", "fd07::2"), port(place)))) {
+                    Door.CLUSTER_IP.at(client, portOf(place)),
+                    Door.NODE_PORT.at(client, portOf(place)),
+                    new Peer(client.either("192.168.7.2", "fd07::2"), portOf(place)))) {
                 assertThat(client.ask(pod, door)).startsWith(place + "@");
             }
         }
@@ -102,7 +99,7 @@ class BothNodesTest {
     void theNodesThemselves_reachPodsOfBoth(Client client, Place place) {
         for (Traffic node :
                 List.of(nodes.first().node().traffic(), nodes.second().node().traffic())) {
-            assertThat(client.ask(node, Door.CLUSTER_IP.at(client, port(place))))
+            assertThat(client.ask(node, Door.CLUSTER_IP.at(client, portOf(place))))
                     .startsWith(place + "@");
         }
     }

@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
+import static io.shunt.datapath.TwoNodes.portOf;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.NodeFixture.Client;
@@ -45,10 +46,6 @@ class FirstInstallTest {
     @TempDir
     private Path directory;
 
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
-    }
-
     private void writeKubeProxysRules(TwoNodes nodes, Client family) throws IOException {
         StringBuilder rules = new StringBuilder("""
                 *filter
@@ -91,7 +88,7 @@ class FirstInstallTest {
                                 name,
                                 Door.CLUSTER_IP.at(family, 0).address(),
                                 transport,
-                                port(place),
+                                portOf(place),
                                 address,
                                 family.either(address, "[" + address + "]"),
                                 ECHO));
@@ -117,7 +114,7 @@ class FirstInstallTest {
                 for (Place place : PLACES) {
                     nodes.first()
                             .put(TwoNodes.service(
-                                    client, port(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
+                                    client, portOf(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
                 }
             }
             streams.forEach(socket -> socket.transfer(100_000));
@@ -135,10 +132,10 @@ class FirstInstallTest {
         List<Socket> sockets = new ArrayList<>();
         for (Client client : clients) {
             for (Place place : PLACES) {
-                sockets.add(converse(nodes.outside().traffic(), client, Door.NODE_PORT.at(client, port(place))));
+                sockets.add(converse(nodes.outside().traffic(), client, Door.NODE_PORT.at(client, portOf(place))));
             }
             for (Place place : List.of(Place.NEAR, Place.FAR)) {
-                sockets.add(converse(nodes.sandboxed().traffic(), client, Door.CLUSTER_IP.at(client, port(place))));
+                sockets.add(converse(nodes.sandboxed().traffic(), client, Door.CLUSTER_IP.at(client, portOf(place))));
             }
         }
         return sockets;

@@ -1,13 +1,13 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
+import static io.shunt.datapath.TwoNodes.portOf;
 import static org.awaitility.Awaitility.await;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
-import io.shunt.table.Reach;
 import io.shunt.testbed.CallFailedException;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.stream.Stream;
@@ -33,24 +33,12 @@ class FragmentsTest {
 
     @BeforeParameterizedClassInvocation
     static void start(Between between) {
-        nodes = new TwoNodes(between);
-        nodes.first().install();
-        for (Client client : TwoNodes.CLIENTS) {
-            for (Place place : Place.values()) {
-                nodes.first()
-                        .put(TwoNodes.service(
-                                client, port(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
-            }
-        }
+        nodes = TwoNodes.serving(between, ECHO);
     }
 
     @AfterParameterizedClassInvocation
     static void stop() {
         nodes.close();
-    }
-
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
     }
 
     static Stream<Arguments> everyPlaceAndSize() {
@@ -64,7 +52,7 @@ class FragmentsTest {
     @MethodSource("everyPlaceAndSize")
     void allOfThem_goTheWayOfTheFirst(Client client, Place place, int size) {
         try (Socket socket = client.socket(nodes.outside().traffic())) {
-            socket.connect(Door.NODE_PORT.at(client, port(place)));
+            socket.connect(Door.NODE_PORT.at(client, portOf(place)));
             // Of a tunnel on the way the client knows when it has been told once.
             await().ignoreExceptionsMatching(e -> e instanceof CallFailedException failed
                             && failed.errno().equals("EMSGSIZE"))

@@ -1,12 +1,12 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.NodeFixture.assertFails;
+import static io.shunt.datapath.TwoNodes.portOf;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
-import io.shunt.table.Reach;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -34,24 +34,12 @@ class IcmpTest {
 
     @BeforeParameterizedClassInvocation
     static void start(Between between) {
-        nodes = new TwoNodes(between);
-        nodes.first().install();
-        for (Client client : TwoNodes.CLIENTS) {
-            for (Place place : Place.values()) {
-                nodes.first()
-                        .put(TwoNodes.service(
-                                client, port(place), Reach.CLUSTER, TwoNodes.backends(client, DISCARD, place)));
-            }
-        }
+        nodes = TwoNodes.serving(between, DISCARD);
     }
 
     @AfterParameterizedClassInvocation
     static void stop() {
         nodes.close();
-    }
-
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
     }
 
     static Stream<Arguments> everyPlace() {
@@ -64,7 +52,7 @@ class IcmpTest {
     void aPortWhereNobodyListens_refusesTheClient(Client client, Place place) {
         assertFails("ECONNREFUSED", () -> {
             try (Socket socket = client.socket(nodes.outside().traffic())) {
-                socket.connect(Door.NODE_PORT.at(client, port(place)));
+                socket.connect(Door.NODE_PORT.at(client, portOf(place)));
                 socket.send("hello");
                 socket.receive();
             }
@@ -83,7 +71,7 @@ class IcmpTest {
         assertFails("EHOSTUNREACH", () -> {
             try (Socket socket = client.socket(nodes.outside().traffic())) {
                 socket.hops(1);
-                socket.connect(Door.NODE_PORT.at(client, port(place)));
+                socket.connect(Door.NODE_PORT.at(client, portOf(place)));
                 socket.send("hello");
                 socket.receive();
             }

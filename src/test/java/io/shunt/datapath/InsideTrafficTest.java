@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.SERVER;
+import static io.shunt.datapath.TwoNodes.portOf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -44,7 +45,7 @@ class InsideTrafficTest {
         nodes.first().install();
         for (Client client : TwoNodes.CLIENTS) {
             for (Place place : Place.values()) {
-                put(client, port(place), TwoNodes.backends(client, SERVER, place));
+                put(client, portOf(place), TwoNodes.backends(client, SERVER, place));
             }
             String itself = sandboxed(client);
             nodes.sandboxed().traffic().serve(client.protocol(), itself, SERVER, "itself@");
@@ -62,10 +63,6 @@ class InsideTrafficTest {
         nodes.close();
     }
 
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
-    }
-
     private static String sandboxed(Client client) {
         return client.either(nodes.sandboxed().v4(), nodes.sandboxed().v6());
     }
@@ -79,14 +76,14 @@ class InsideTrafficTest {
     @ParameterizedTest
     @MethodSource("everyPlace")
     void aSandboxedPod_reachesClusterIps_inItsOwnName(Client client, Place place) {
-        assertThat(client.ask(nodes.sandboxed().traffic(), Door.CLUSTER_IP.at(client, port(place))))
+        assertThat(client.ask(nodes.sandboxed().traffic(), Door.CLUSTER_IP.at(client, portOf(place))))
                 .isEqualTo(place + "@" + sandboxed(client));
     }
 
     @ParameterizedTest
     @MethodSource("everyPlace")
     void aSandboxedPod_reachesExternalIps_inTheNodesName(Client client, Place place) {
-        assertThat(client.ask(nodes.sandboxed().traffic(), Door.EXTERNAL_IP.at(client, port(place))))
+        assertThat(client.ask(nodes.sandboxed().traffic(), Door.EXTERNAL_IP.at(client, portOf(place))))
                 .startsWith(place + "@");
     }
 
@@ -111,7 +108,7 @@ class InsideTrafficTest {
     @ParameterizedTest
     @MethodSource("everyPlaceAndDoor")
     void theNode_reachesEveryPlaceButItself(Client client, Place place, Door door) {
-        assertThat(client.ask(nodes.first().node().traffic(), door.at(client, port(place))))
+        assertThat(client.ask(nodes.first().node().traffic(), door.at(client, portOf(place))))
                 .isEqualTo(place + "@" + speaker(client, place));
     }
 
@@ -131,7 +128,7 @@ class InsideTrafficTest {
     void theNodeAskingItself_isDroppedAndCounted(Client client) {
         long before = nodes.first().drops(NO_SOURCE);
         try (Socket socket = client.socket(nodes.first().node().traffic())) {
-            socket.sendTo(Door.CLUSTER_IP.at(client, port(Place.NODE)), "hello");
+            socket.sendTo(Door.CLUSTER_IP.at(client, portOf(Place.NODE)), "hello");
             await().untilAsserted(
                             () -> assertThat(nodes.first().drops(NO_SOURCE)).isEqualTo(before + 1));
         }

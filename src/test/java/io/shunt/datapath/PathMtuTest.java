@@ -1,12 +1,12 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
+import static io.shunt.datapath.TwoNodes.portOf;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
-import io.shunt.table.Reach;
 import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Traffic;
@@ -37,15 +37,7 @@ class PathMtuTest {
 
     @BeforeParameterizedClassInvocation
     static void start(Between between) {
-        nodes = new TwoNodes(between);
-        nodes.first().install();
-        for (Client client : TwoNodes.CLIENTS) {
-            for (Place place : Place.values()) {
-                nodes.first()
-                        .put(TwoNodes.service(
-                                client, port(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
-            }
-        }
+        nodes = TwoNodes.serving(between, ECHO);
         narrow(nodes.first().node().namespace(), nodes.near());
         narrow(nodes.second().node().namespace(), nodes.far());
     }
@@ -53,10 +45,6 @@ class PathMtuTest {
     @AfterParameterizedClassInvocation
     static void stop() {
         nodes.close();
-    }
-
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
     }
 
     /** The pod's link lets less through than the pod says that it takes. */
@@ -99,7 +87,7 @@ class PathMtuTest {
 
     private static void transfer(Traffic traffic, Client client, Door door, Place place) {
         try (Socket socket = client.socket(traffic)) {
-            socket.connect(door.at(client, port(place)));
+            socket.connect(door.at(client, portOf(place)));
             socket.transfer(BYTES);
         }
     }

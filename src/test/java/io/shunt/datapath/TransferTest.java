@@ -1,12 +1,12 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
+import static io.shunt.datapath.TwoNodes.portOf;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
-import io.shunt.table.Reach;
 import io.shunt.testbed.Traffic;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.stream.Stream;
@@ -34,24 +34,12 @@ class TransferTest {
 
     @BeforeParameterizedClassInvocation
     static void start(Between between) {
-        nodes = new TwoNodes(between);
-        nodes.first().install();
-        for (Client client : TwoNodes.CLIENTS) {
-            for (Place place : Place.values()) {
-                nodes.first()
-                        .put(TwoNodes.service(
-                                client, port(place), Reach.CLUSTER, TwoNodes.backends(client, ECHO, place)));
-            }
-        }
+        nodes = TwoNodes.serving(between, ECHO);
     }
 
     @AfterParameterizedClassInvocation
     static void stop() {
         nodes.close();
-    }
-
-    private static int port(Place place) {
-        return 30080 + place.ordinal();
     }
 
     static Stream<Arguments> everyPlace() {
@@ -84,7 +72,7 @@ class TransferTest {
 
     private static void transfer(Traffic traffic, Client client, Door door, Place place) {
         try (Socket socket = client.socket(traffic)) {
-            socket.connect(door.at(client, port(place)));
+            socket.connect(door.at(client, portOf(place)));
             socket.transfer(BYTES);
         }
     }

@@ -40,6 +40,8 @@ import java.util.stream.Stream;
  * an echo does at {@link #ECHO}. The outside machine knows no route to any pod, and service addresses by the first node.
  */
 final class TwoNodes implements AutoCloseable {
+    private static final int FIRST_NODE_PORT = 30_080;
+
     static final int SERVER = 8080;
     static final int ECHO = 9090;
     /** Of what goes over the link behind the router, in bytes. */
@@ -375,6 +377,30 @@ final class TwoNodes implements AutoCloseable {
         public void close() {
             own.close();
         }
+    }
+
+    /**
+     * With the programs on the first node, and behind {@link #portOf} each place a service that leads there.
+     *
+     * @param target the port of the backends
+     */
+    static TwoNodes serving(Between between, int target) {
+        TwoNodes nodes = new TwoNodes(between);
+        try {
+            nodes.first.install();
+            for (Client client : CLIENTS) {
+                for (Place place : Place.values()) {
+                    nodes.first.put(service(client, portOf(place), Reach.CLUSTER, backends(client, target, place)));
+                }
+            }
+            return nodes;
+        } catch (RuntimeException e) {
+            throw nodes.closing.closeAfter(e);
+        }
+    }
+
+    static int portOf(Place place) {
+        return FIRST_NODE_PORT + place.ordinal();
     }
 
     /** A service at all doors of the first node, open to everyone. */
