@@ -7,6 +7,7 @@
 #define SHUNT_ANSWER_H
 
 #include "packet.h"
+#include "write.h"
 
 #define ANSWER_TTL 64
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* A packet's headers, read into the one form that the maps know, and written. */
+/* What a packet's headers say, in the one form that the maps know. */
 #ifndef SHUNT_PACKET_H
 #define SHUNT_PACKET_H
 
@@ -126,196 +126,9 @@ struct packet {
 	__u8 obstacle; /* enum drop_reason: what its sender is to be told; 0: nothing */
 };
 
-enum parsed {
-	PARSED,
-	NOT_OURS,  /* no unicast IP, or a protocol that services do not have */
-	MALFORMED, /* what the headers say cannot be */
-};
-
 static __always_inline bool has_ports(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
-}
-
-static __always_inline bool is_icmp_error(bool v4, __u8 type)
-{
-	if (v4)
-		return type == ICMP4_UNREACHABLE || type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER_PROBLEM;
-	return type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER_PROBLEM;
-}
-
-static __always_inline enum parsed parse_ip4(struct __sk_buff *skb, __u32 at, struct packet *packet);
-static __always_inline enum parsed parse_ip6(struct __sk_buff *skb, __u32 at, struct packet *packet);
-
-/* The packet that an ICMP error is about: it went from the error's destination to where it could not get. */
-static __always_inline enum parsed parse_quoted(struct __sk_buff *skb, struct packet *error)
-{
-	__u32 at = error->transport + sizeof(struct icmp_header);
-	struct packet quoted = {};
-	enum parsed parsed;
-	__be16 ports[2];
-
-	parsed = error->is_v4 ? parse_ip4(skb, at, &quoted) : parse_ip6(skb, at, &quoted);
-	if (parsed != PARSED)
-		return parsed;
-	if (!has_ports(quoted.tuple.protocol) || quoted.is_later_fragment)
-		return NOT_OURS;
-	if (!same_address(&quoted.tuple.source, &error->tuple.destination) ||
-	    bpf_skb_load_bytes(skb, quoted.transport, ports, sizeof(ports)))
-		return MALFORMED;
-	error->quoted_ip = quoted.ip;
-	error->quoted_transport = quoted.transport;
-	error->reporter = error->tuple.source;
-	error->tuple = (struct tuple){
-		.source = quoted.tuple.destination,
-		.destination = quoted.tuple.source,
-		.source_port = ports[1],
-		.destination_port = ports[0],
-		.protocol = quoted.tuple.protocol,
-	};
-	return PARSED;
-}
-
-/* Is so much of the transport there as its protocol always has? What the kernel has joined out of several, it has read. */
-static __always_inline bool has_header(struct __sk_buff *skb, const struct packet *packet, __u32 bytes)
-{
-	return skb->gso_size || packet->transport + bytes <= packet->ip + (__u32)packet->length;
-}
-
-static __always_inline enum parsed parse_icmp(struct __sk_buff *skb, struct packet *packet)
-{
-	if (packet->is_fragment || packet->is_v4 != (packet->tuple.protocol == IPPROTO_ICMP))
-		return NOT_OURS;
-	if (!has_header(skb, packet, sizeof(struct icmp_header)) ||
-	    bpf_skb_load_bytes(skb, packet->transport, &packet->flags, 1))
-		return MALFORMED;
-	packet->is_echo = packet->flags == (packet->is_v4 ? ICMP4_ECHO : ICMP6_ECHO);
-	if (packet->is_echo)
-		return PARSED;
-	return is_icmp_error(packet->is_v4, packet->flags) ? parse_quoted(skb, packet) : NOT_OURS;
-}
-
-/* Reads the ports, and what tells how a conversation goes on. */
-static __always_inline enum parsed parse_transport(struct __sk_buff *skb, struct packet *packet)
-{
-	__be16 ports[2];
-	__u32 flags, header;
-
-	switch (packet->tuple.protocol) {
-	case IPPROTO_TCP:
-		flags = packet->transport + TCP_FLAGS;
-		header = TCP_HEADER;
-		break;
-	case IPPROTO_SCTP:
-		flags = packet->transport + SCTP_FIRST_CHUNK;
-		header = SCTP_HEADERS;
-		break;
-	case IPPROTO_UDP:
-		flags = 0;
-		header = UDP_HEADER;
-		break;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return parse_icmp(skb, packet);
-	default:
-		return NOT_OURS;
-	}
-	if (packet->is_later_fragment)
-		return PARSED;
-	if (!has_header(skb, packet, header) || bpf_skb_load_bytes(skb, packet->transport, ports, sizeof(ports)))
-		return MALFORMED;
-	packet->tuple.source_port = ports[0];
-	packet->tuple.destination_port = ports[1];
-	if (flags && bpf_skb_load_bytes(skb, flags, &packet->flags, 1))
-		return MALFORMED;
-	return PARSED;
-}
-
-static __always_inline enum parsed parse_ip4(struct __sk_buff *skb, __u32 at, struct packet *packet)
-{
-	struct ip4_header ip;
-	__u32 header;
-	__u16 fragment;
-
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
-		return MALFORMED;
-	header = (ip.version_and_length & 15) * 4;
-	packet->length = bpf_ntohs(ip.total_length);
-	if (ip.version_and_length >> 4 != 4 || header < sizeof(ip))
-		return MALFORMED;
-	/* 0: what the kernel has joined is longer than can be said. */
-	if (packet->length < header && (packet->length || !skb->gso_size))
-		return MALFORMED;
-	fragment = bpf_ntohs(ip.fragment);
-	packet->ip = at;
-	packet->transport = at + header;
-	packet->tuple.source = v4_mapped(ip.source);
-	packet->tuple.destination = v4_mapped(ip.destination);
-	packet->tuple.protocol = ip.protocol;
-	packet->fragment_id = ip.id;
-	packet->is_v4 = true;
-	packet->is_fragment = fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET);
-	packet->is_later_fragment = fragment & IP_FRAGMENT_OFFSET;
-	packet->may_not_fragment = fragment & IP_DONT_FRAGMENT;
-	packet->ttl = ip.ttl;
-	packet->checksum = ip.checksum;
-	return PARSED;
-}
-
-static __always_inline bool is_extension(__u8 next)
-{
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
-	       next == IPPROTO_FRAGMENT;
-}
-
-/* One extension header: goes on to the next. */
-static __always_inline bool skip_extension(struct __sk_buff *skb, struct packet *packet)
-{
-	struct ip6_fragment_header header;
-	__u8 next = packet->tuple.protocol;
-	__u16 fragment;
-
-	if (bpf_skb_load_bytes(skb, packet->transport, &header, sizeof(header)))
-		return false;
-	packet->tuple.protocol = header.next;
-	if (next == IPPROTO_FRAGMENT) {
-		fragment = bpf_ntohs(header.offset_and_more);
-		packet->is_fragment = fragment & (IP6_FRAGMENT_OFFSET | IP6_MORE_FRAGMENTS);
-		packet->is_later_fragment = fragment & IP6_FRAGMENT_OFFSET;
-		packet->fragment_id = header.id;
-		packet->transport += sizeof(header);
-	} else if (next == IPPROTO_AH) {
-		packet->transport += (header.reserved + 2) * 4;
-	} else {
-		packet->transport += (header.reserved + 1) * 8;
-	}
-	return true;
-}
-
-static __always_inline enum parsed parse_ip6(struct __sk_buff *skb, __u32 at, struct packet *packet)
-{
-	struct ip6_header ip;
-
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
-		return MALFORMED;
-	if (bpf_ntohl(ip.version_and_flow) >> 28 != 6)
-		return MALFORMED;
-	packet->ip = at;
-	packet->transport = at + sizeof(ip);
-	packet->length = sizeof(ip) + bpf_ntohs(ip.payload_length);
-	packet->tuple.source = ip.source;
-	packet->tuple.destination = ip.destination;
-	packet->tuple.protocol = ip.next;
-	packet->may_not_fragment = true;
-	packet->ttl = ip.hop_limit;
-	for (int i = 0; i < EXTENSION_HEADERS && is_extension(packet->tuple.protocol); i++) {
-		/* What stands behind the fragment header of a later fragment is payload. */
-		if (packet->is_later_fragment)
-			break;
-		if (!skip_extension(skb, packet))
-			return MALFORMED;
-	}
-	return PARSED;
 }
 
 /* IPv6 addresses that look like IPv4 are nobody's on the wire, and would be mistaken for another family's here. */
@@ -333,28 +146,6 @@ static __always_inline bool is_nobodys(const struct address *address)
 		return !v4 || v4 >> 24 == 127 || v4 >> 28 == 14 || v4 == 0xffffffff;
 	return is_unspecified(address) || bpf_ntohl(address->word[0]) >> 24 == 0xff ||
 	       (!address->word[0] && !address->word[1] && !address->word[2] && v4 == 1);
-}
-
-/* Reads (enum parsed) the packet that stands behind `at` bytes of link-layer header. The packet is zeroed. */
-__noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
-{
-	enum parsed parsed;
-
-	if (!packet)
-		return NOT_OURS;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		parsed = parse_ip4(skb, at, packet);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		parsed = parse_ip6(skb, at, packet);
-	else
-		return NOT_OURS;
-	if (parsed != PARSED)
-		return parsed;
-	if (!skb->gso_size && packet->length > skb->len - at)
-		return MALFORMED;
-	if (is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source))
-		return MALFORMED;
-	return parse_transport(skb, packet);
 }
 
 static __always_inline void turn_round(const struct tuple *tuple, struct tuple *turned)
@@ -379,95 +170,12 @@ static __always_inline __u32 checksum_offset(__u8 protocol)
 	return protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
 }
 
-/*
- * Writes source and destination of the IP header at `ip`, and mends its checksum. Returns by how much the sum over the addresses
- * has changed, for checksums that cover them too; negative if the packet could not be written.
- */
-static __always_inline __s64 write_addresses(struct __sk_buff *skb, __u32 ip, bool v4, const struct address from[2],
-					     const struct address to[2], bool is_quoted)
-{
-	__s64 change;
-
-	if (v4) {
-		__be32 old[2] = {from[0].word[3], from[1].word[3]};
-		__be32 new[2] = {to[0].word[3], to[1].word[3]};
-
-		change = bpf_csum_diff(old, sizeof(old), new, sizeof(new), 0);
-		if (bpf_skb_store_bytes(skb, ip + offsetof(struct ip4_header, source), new, sizeof(new), 0) ||
-		    bpf_l3_csum_replace(skb, ip + offsetof(struct ip4_header, checksum), 0, change, 0))
-			return -1;
-		return change;
-	}
-	change = bpf_csum_diff((__be32 *)from, 2 * sizeof(*from), (__be32 *)to, 2 * sizeof(*to), 0);
-	/*
-	 * No checksum of the header outweighs the change, which the kernel believes when it mends the transport's of a
-	 * packet whose sum the device has told: so it has to hear of it. Not within a quoted packet, where the
-	 * error's checksum does.
-	 */
-	if (bpf_skb_store_bytes(skb, ip + offsetof(struct ip6_header, source), to, 2 * sizeof(*to),
-				is_quoted ? 0 : BPF_F_RECOMPUTE_CSUM))
-		return -1;
-	return change;
-}
-
-/*
- * Writes both ports of the transport header; of SCTP, see sctp.h for its checksum, which does not outweigh the change as
- * others do, so that the kernel has to hear of it (BPF_F_RECOMPUTE_CSUM).
- */
-static __always_inline bool write_ports(struct __sk_buff *skb, __u32 transport, const struct tuple *to, __u64 flags)
-{
-	__be16 ports[2] = {to->source_port, to->destination_port};
-
-	return !bpf_skb_store_bytes(skb, transport, ports, sizeof(ports), flags);
-}
-
-/* The time to live, or hop limit. */
-static __always_inline bool set_ttl(struct __sk_buff *skb, const struct packet *packet, __u8 ttl)
-{
-	__be16 old = bpf_htons(packet->ttl << 8);
-	__be16 new = bpf_htons(ttl << 8);
-
-	if (!packet->is_v4)
-		return !bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip6_header, hop_limit), &ttl, 1,
-					    BPF_F_RECOMPUTE_CSUM);
-	return !bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &ttl, 1, 0) &&
-	       !bpf_l3_csum_replace(skb, packet->ip + offsetof(struct ip4_header, checksum), old, new, 2);
-}
-
 static __always_inline __sum16 folded(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
-}
-
-/*
- * Writes addresses and time to live into the packet's own header: IPv4's at once, since every write costs a call. Returns as
- * write_addresses does.
- */
-static __always_inline __s64 write_header(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
-					  __u8 ttl)
-{
-	const struct tuple *from = &packet->tuple;
-	__be32 old[2] = {from->source.word[3], from->destination.word[3]};
-	struct {
-		__u8 ttl;
-		__u8 protocol;
-		__sum16 checksum;
-		__be32 address[2];
-	} head = {ttl, from->protocol, 0, {to->source.word[3], to->destination.word[3]}};
-	__s64 change;
-
-	if (!packet->is_v4) {
-		change = write_addresses(skb, packet->ip, false, &from->source, &to->source, false);
-		return change >= 0 && ttl != packet->ttl && !set_ttl(skb, packet, ttl) ? -1 : change;
-	}
-	change = bpf_csum_diff(old, sizeof(old), head.address, sizeof(head.address), 0);
-	head.checksum = folded((__u64)(__u16)~packet->checksum + (__u32)change + (__u16)~bpf_htons(packet->ttl << 8) +
-			       bpf_htons(ttl << 8));
-	return bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &head, sizeof(head), 0) ? -1
-													       : change;
 }
 
 #endif

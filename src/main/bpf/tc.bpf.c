@@ -21,8 +21,10 @@
 #include "maps.h"
 #include "nat.h"
 #include "packet.h"
+#include "parse.h"
 #include "sctp.h"
 #include "service.h"
+#include "write.h"
 
 /* skb->pkt_type: to whom is the frame? */
 #define PACKET_HOST_TYPE 0
