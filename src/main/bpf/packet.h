@@ -117,6 +117,7 @@ struct packet {
 	__u16 mtu;    /* the same, that the way lets through */
 	__sum16 checksum; /* of the IPv4 header */
 	bool is_v4 : 1;
+	bool is_plain : 1;          /* no options nor extension headers, no fragment, no error */
 	bool is_fragment : 1;       /* any of several */
 	bool is_later_fragment : 1; /* without ports */
 	bool may_not_fragment : 1;
@@ -170,12 +171,52 @@ static __always_inline __u32 checksum_offset(__u8 protocol)
 	return protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
 }
 
+static __always_inline __u32 folded_to_word(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return sum + (sum >> 32);
+}
+
+/* The checksum of what sums up to so much. */
 static __always_inline __sum16 folded(__u64 sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
+	sum = folded_to_word(sum);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
+}
+
+/* The checksum (RFC 1624) of what summed up to the complement of `checksum`, and to so much more now. */
+static __always_inline __sum16 mended(__sum16 checksum, __u64 change)
+{
+	return folded(change + (__u16)~checksum);
+}
+
+/* What the addresses sum up to. Those of IPv4 do the same as without the words that come before. */
+static __always_inline __u64 sum_of_addresses(const struct tuple *tuple)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)tuple->source.word[i] + tuple->destination.word[i];
+	return sum;
+}
+
+/* By how much the addresses' sum changes, where subtracting a word is adding its complement. */
+static __always_inline __u64 change_of_addresses(const struct tuple *from, const struct tuple *to)
+{
+	return sum_of_addresses(to) + 8 * 0xffffffffULL - sum_of_addresses(from);
+}
+
+/* By how much a sum changes with a 16-bit word, of which but a byte is known. */
+static __always_inline __u64 change_of_byte(__u16 from, __u16 to)
+{
+	return bpf_htons(to) + 0xffffULL - bpf_htons(from);
+}
+
+static __always_inline __u32 ports_of(const struct tuple *tuple)
+{
+	return (__u32)tuple->source_port | (__u32)tuple->destination_port << 16;
 }
 
 #endif

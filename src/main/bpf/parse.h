@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Reads what a packet's headers say. */
+/*
+ * Reads what a packet's headers say. Nearly all packets are plain and are read where they stand, since a call of the kernel
+ * costs as much as a look-up; for any other the kernel is asked, which knows also what is not in one piece.
+ */
 #ifndef SHUNT_PARSE_H
 #define SHUNT_PARSE_H
 
@@ -10,6 +13,83 @@ enum parsed {
 	NOT_OURS,  /* no unicast IP, or a protocol that services do not have */
 	MALFORMED, /* what the headers say cannot be */
 };
+
+#define IP4_WITHOUT_OPTIONS 0x45
+
+/* Reads the ports, and what tells how a conversation goes on. False: that is not all there. */
+static __always_inline bool read_transport(const void *transport, const void *end, __u32 room, struct packet *packet)
+{
+	const __be16 *ports = transport;
+	const __u8 *bytes = transport;
+
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		if (room < TCP_HEADER || transport + TCP_HEADER > end)
+			return false;
+		packet->flags = bytes[TCP_FLAGS];
+		break;
+	case IPPROTO_UDP:
+		if (room < UDP_HEADER || transport + UDP_HEADER > end)
+			return false;
+		break;
+	case IPPROTO_SCTP:
+		if (room < SCTP_HEADERS || transport + SCTP_HEADERS > end)
+			return false;
+		packet->flags = bytes[SCTP_FIRST_CHUNK];
+		break;
+	default:
+		return false;
+	}
+	packet->tuple.source_port = ports[0];
+	packet->tuple.destination_port = ports[1];
+	return true;
+}
+
+static __always_inline bool read_plain4(const struct ip4_header *ip, const void *end, struct packet *packet)
+{
+	if ((const void *)(ip + 1) > end || ip->version_and_length != IP4_WITHOUT_OPTIONS ||
+	    ip->fragment & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET))
+		return false;
+	packet->length = bpf_ntohs(ip->total_length);
+	if (packet->length < sizeof(*ip))
+		return false;
+	packet->transport = packet->ip + sizeof(*ip);
+	packet->is_v4 = true;
+	packet->may_not_fragment = ip->fragment & bpf_htons(IP_DONT_FRAGMENT);
+	packet->ttl = ip->ttl;
+	packet->checksum = ip->checksum;
+	packet->tuple.source = v4_mapped(ip->source);
+	packet->tuple.destination = v4_mapped(ip->destination);
+	packet->tuple.protocol = ip->protocol;
+	return read_transport(ip + 1, end, packet->length - sizeof(*ip), packet);
+}
+
+static __always_inline bool read_plain6(const struct ip6_header *ip, const void *end, struct packet *packet)
+{
+	if ((const void *)(ip + 1) > end || bpf_ntohl(ip->version_and_flow) >> 28 != 6)
+		return false;
+	packet->length = sizeof(*ip) + bpf_ntohs(ip->payload_length);
+	packet->transport = packet->ip + sizeof(*ip);
+	packet->may_not_fragment = true;
+	packet->ttl = ip->hop_limit;
+	packet->tuple.source = ip->source;
+	packet->tuple.destination = ip->destination;
+	packet->tuple.protocol = ip->next;
+	return read_transport(ip + 1, end, packet->length - sizeof(*ip), packet);
+}
+
+/*
+ * Reads a plain packet, as nearly all are, where it stands: its IP header at `ip`, which is packet->ip bytes from the
+ * beginning. False: it is none, or its headers do not stand together; something of it may have been written.
+ */
+static __always_inline bool read_plain(__be16 protocol, const void *ip, const void *end, struct packet *packet)
+{
+	if (protocol == bpf_htons(ETH_P_IP))
+		packet->is_plain = read_plain4(ip, end, packet);
+	else if (protocol == bpf_htons(ETH_P_IPV6))
+		packet->is_plain = read_plain6(ip, end, packet);
+	return packet->is_plain;
+}
 
 static __always_inline bool is_icmp_error(bool v4, __u8 type)
 {
@@ -199,7 +279,11 @@ __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 
 	if (!packet)
 		return NOT_OURS;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
+	packet->ip = at;
+	if (at <= ETH_HLEN &&
+	    read_plain(skb->protocol, (void *)(long)skb->data + at, (void *)(long)skb->data_end, packet))
+		parsed = PARSED;
+	else if (skb->protocol == bpf_htons(ETH_P_IP))
 		parsed = parse_ip4(skb, at, packet);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		parsed = parse_ip6(skb, at, packet);
@@ -211,7 +295,7 @@ __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 		return MALFORMED;
 	if (is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source))
 		return MALFORMED;
-	return parse_transport(skb, packet);
+	return packet->is_plain ? PARSED : parse_transport(skb, packet);
 }
 
 #endif

@@ -110,29 +110,29 @@ __noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, cons
 	const struct tuple *from;
 	__u64 may_be_absent;
 	__u32 checksum;
-	__be32 ports[2];
 	__s64 change;
+	bool at_once;
 
 	if (!packet || !to)
 		return false;
 	from = &packet->tuple;
-	change = write_header(skb, packet, to, ttl);
+	/* SCTP's checksum is mended by what its ports were. */
+	at_once = packet->is_plain && from->protocol != IPPROTO_SCTP;
+	change = at_once ? write_plain(skb, packet, to, ttl) : write_header(skb, packet, to, ttl);
 	if (change < 0)
 		return false;
-	checksum = packet->transport + checksum_offset(from->protocol);
-	may_be_absent = from->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-	ports[0] = (__u32)from->source_port | (__u32)from->destination_port << 16;
-	ports[1] = (__u32)to->source_port | (__u32)to->destination_port << 16;
 	if (packet->is_later_fragment)
 		return true;
 	if (from->protocol == IPPROTO_SCTP)
 		return sctp_mend(skb, packet, to) && write_ports(skb, packet->transport, to, BPF_F_RECOMPUTE_CSUM);
+	checksum = packet->transport + checksum_offset(from->protocol);
+	may_be_absent = from->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	if (bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR | may_be_absent))
 		return false;
-	if (ports[0] == ports[1])
+	if (ports_of(from) == ports_of(to))
 		return true;
-	return !bpf_l4_csum_replace(skb, checksum, ports[0], ports[1], sizeof(ports[0]) | may_be_absent) &&
-	       write_ports(skb, packet->transport, to, 0);
+	return !bpf_l4_csum_replace(skb, checksum, ports_of(from), ports_of(to), sizeof(__u32) | may_be_absent) &&
+	       (at_once || write_ports(skb, packet->transport, to, 0));
 }
 
 /*

@@ -61,31 +61,62 @@ static __always_inline bool set_ttl(struct __sk_buff *skb, const struct packet *
 }
 
 /*
- * Writes addresses and time to live into the packet's own header: IPv4's at once, since every write costs a call. Returns as
+ * Writes a plain packet's addresses, ports and time to live, at once since every write costs a call. Returns as
  * write_addresses does.
  */
+static __always_inline __s64 write_plain(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+					 __u8 ttl)
+{
+	const struct tuple *from = &packet->tuple;
+	__u32 change = folded_to_word(change_of_addresses(from, to));
+
+	if (packet->is_v4) {
+		struct {
+			__u8 ttl;
+			__u8 protocol;
+			__sum16 checksum;
+			__be32 address[2];
+			__u32 ports;
+		} head = {
+			.ttl = ttl,
+			.protocol = from->protocol,
+			.checksum = mended(packet->checksum, change + change_of_byte(packet->ttl << 8, ttl << 8)),
+			.address = {to->source.word[3], to->destination.word[3]},
+			.ports = ports_of(to),
+		};
+
+		return bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &head, sizeof(head), 0)
+			       ? -1
+			       : change;
+	}
+	struct {
+		__be16 payload_length;
+		__u8 next;
+		__u8 hop_limit;
+		struct address address[2];
+		__u32 ports;
+	} head = {
+		.payload_length = bpf_htons(packet->length - sizeof(struct ip6_header)),
+		.next = from->protocol,
+		.hop_limit = ttl,
+		.address = {to->source, to->destination},
+		.ports = ports_of(to),
+	};
+
+	/* As in write_addresses: the kernel has to hear of what no checksum of the header outweighs. */
+	bpf_csum_update(skb, folded_to_word((__u64)change + change_of_byte(packet->ttl, ttl)));
+	return bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip6_header, payload_length), &head, sizeof(head), 0)
+		       ? -1
+		       : change;
+}
+
+/* Writes addresses and time to live into the header of any packet. Returns as write_addresses does. */
 static __always_inline __s64 write_header(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
 					  __u8 ttl)
 {
-	const struct tuple *from = &packet->tuple;
-	__be32 old[2] = {from->source.word[3], from->destination.word[3]};
-	struct {
-		__u8 ttl;
-		__u8 protocol;
-		__sum16 checksum;
-		__be32 address[2];
-	} head = {ttl, from->protocol, 0, {to->source.word[3], to->destination.word[3]}};
-	__s64 change;
+	__s64 change = write_addresses(skb, packet->ip, packet->is_v4, &packet->tuple.source, &to->source, false);
 
-	if (!packet->is_v4) {
-		change = write_addresses(skb, packet->ip, false, &from->source, &to->source, false);
-		return change >= 0 && ttl != packet->ttl && !set_ttl(skb, packet, ttl) ? -1 : change;
-	}
-	change = bpf_csum_diff(old, sizeof(old), head.address, sizeof(head.address), 0);
-	head.checksum = folded((__u64)(__u16)~packet->checksum + (__u32)change + (__u16)~bpf_htons(packet->ttl << 8) +
-			       bpf_htons(ttl << 8));
-	return bpf_skb_store_bytes(skb, packet->ip + offsetof(struct ip4_header, ttl), &head, sizeof(head), 0) ? -1
-													       : change;
+	return change >= 0 && ttl != packet->ttl && !set_ttl(skb, packet, ttl) ? -1 : change;
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include "drop.h"
 #include "flow.h"
 #include "packet.h"
+#include "parse.h"
 #include "sctp.h"
 #include "types.h"
 
@@ -26,8 +27,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct driver);
 } drivers SEC(".maps");
-
-#define IP4_WITHOUT_OPTIONS 0x45
 
 /* What all frames of one family that are looked at have in common. */
 struct frame4 {
@@ -57,39 +56,6 @@ static __always_inline bool same_link_address(const __u8 a[ETH_ALEN], const __u8
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[5] == b[5];
 }
 
-/* The checksum (RFC 1624) of what summed up to the complement of `checksum`, and to so much more now. */
-static __always_inline __sum16 mended(__sum16 checksum, __u64 change)
-{
-	__u64 sum = change + (__u16)~checksum;
-
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-/* What the addresses sum up to. Those of IPv4 do the same as without the words that come before. */
-static __always_inline __u64 sum_of_addresses(const struct tuple *tuple)
-{
-	__u64 sum = 0;
-
-	for (int i = 0; i < 4; i++)
-		sum += (__u64)tuple->source.word[i] + tuple->destination.word[i];
-	return sum;
-}
-
-/* By how much the addresses' sum changes, where subtracting a word is adding its complement. */
-static __always_inline __u64 change_of_addresses(const struct tuple *from, const struct tuple *to)
-{
-	return sum_of_addresses(to) + 8 * 0xffffffffULL - sum_of_addresses(from);
-}
-
-static __always_inline __u32 ports_of(const struct tuple *tuple)
-{
-	return (__u32)tuple->source_port | (__u32)tuple->destination_port << 16;
-}
-
 /*
  * Is the checksum still to be filled in, by whoever sends the packet on? Veth hands such packets over, and what the kernel
  * has joined out of several is one. What stands there is the sum of what the transport's own bytes do not tell; one
@@ -104,70 +70,17 @@ static __always_inline bool is_unfinished(const struct packet *packet, __sum16 c
 	       (__sum16)~checksum;
 }
 
-/* Reads the ports, and what tells how a conversation goes on. False: it is not for us. */
-static __always_inline bool read_transport(const void *transport, const void *end, struct packet *packet)
+/* Has it a checksum, that can be mended? */
+static __always_inline bool is_finished(const void *transport, const void *end, const struct packet *packet)
 {
-	const __be16 *ports = transport;
-	const __u8 *bytes = transport;
-	__u32 room = packet->length - (packet->transport - packet->ip);
-
 	switch (packet->tuple.protocol) {
 	case IPPROTO_TCP:
-		if (room < TCP_HEADER || transport + TCP_HEADER > end)
-			return false;
-		packet->flags = bytes[TCP_FLAGS];
-		if (is_unfinished(packet, *(__sum16 *)(transport + TCP_CHECKSUM)))
-			return false;
-		break;
+		return transport + TCP_HEADER <= end && !is_unfinished(packet, *(__sum16 *)(transport + TCP_CHECKSUM));
 	case IPPROTO_UDP:
-		if (room < UDP_HEADER || transport + UDP_HEADER > end)
-			return false;
-		if (is_unfinished(packet, *(__sum16 *)(transport + UDP_CHECKSUM)))
-			return false;
-		break;
-	case IPPROTO_SCTP:
-		if (room < SCTP_HEADERS || transport + SCTP_HEADERS > end)
-			return false;
-		packet->flags = bytes[SCTP_FIRST_CHUNK];
-		if (!*(__u32 *)(transport + SCTP_CHECKSUM))
-			return false;
-		break;
+		return transport + UDP_HEADER <= end && !is_unfinished(packet, *(__sum16 *)(transport + UDP_CHECKSUM));
 	default:
-		return false;
+		return transport + SCTP_HEADERS <= end && *(__u32 *)(transport + SCTP_CHECKSUM);
 	}
-	packet->tuple.source_port = ports[0];
-	packet->tuple.destination_port = ports[1];
-	return true;
-}
-
-static __always_inline bool parse4(const struct frame4 *frame, const void *end, struct packet *packet)
-{
-	if ((void *)(frame + 1) > end || frame->ip.version_and_length != IP4_WITHOUT_OPTIONS ||
-	    frame->ip.fragment & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET))
-		return false;
-	packet->is_v4 = true;
-	packet->transport = offsetof(struct frame4, transport);
-	packet->length = bpf_ntohs(frame->ip.total_length);
-	packet->ttl = frame->ip.ttl;
-	packet->tuple.source = v4_mapped(frame->ip.source);
-	packet->tuple.destination = v4_mapped(frame->ip.destination);
-	packet->tuple.protocol = frame->ip.protocol;
-	if (packet->length < sizeof(frame->ip))
-		return false;
-	return read_transport(frame->transport, end, packet);
-}
-
-static __always_inline bool parse6(const struct frame6 *frame, const void *end, struct packet *packet)
-{
-	if ((void *)(frame + 1) > end || bpf_ntohl(frame->ip.version_and_flow) >> 28 != 6)
-		return false;
-	packet->transport = offsetof(struct frame6, transport);
-	packet->length = sizeof(frame->ip) + bpf_ntohs(frame->ip.payload_length);
-	packet->ttl = frame->ip.hop_limit;
-	packet->tuple.source = frame->ip.source;
-	packet->tuple.destination = frame->ip.destination;
-	packet->tuple.protocol = frame->ip.next;
-	return read_transport(frame->transport, end, packet);
 }
 
 /* Reads the packet if it is one for here. It is zeroed. */
@@ -177,17 +90,14 @@ static __always_inline bool parse_frame(const struct xdp_md *xdp, struct packet 
 	const void *end = end_of(xdp);
 	__u32 device = xdp->ingress_ifindex;
 	struct driver *driver;
-	bool parsed = false;
 
 	if ((void *)(link + 1) > end)
 		return false;
 	packet->ip = ETH_HLEN;
-	if (link->h_proto == bpf_htons(ETH_P_IP))
-		parsed = parse4(data_of(xdp), end, packet);
-	else if (link->h_proto == bpf_htons(ETH_P_IPV6))
-		parsed = parse6(data_of(xdp), end, packet);
-	if (!parsed || packet->ttl <= 1 || is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source) ||
-	    packet->ip + (__u32)packet->length > xdp->data_end - xdp->data)
+	if (!read_plain(link->h_proto, link + 1, end, packet) || packet->ttl <= 1 || is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source) ||
+	    packet->ip + (__u32)packet->length > xdp->data_end - xdp->data ||
+	    !is_finished(packet->is_v4 ? (void *)((struct frame4 *)link)->transport : ((struct frame6 *)link)->transport,
+			 end, packet))
 		return false;
 	/* Frames for others that a switch has flooded are not for us. */
 	driver = bpf_map_lookup_elem(&drivers, &device);
@@ -304,15 +214,14 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 
 	if (packet->is_v4) {
 		struct frame4 *frame = data_of(xdp);
-		__u64 older = bpf_htons(packet->ttl << 8), newer = bpf_htons((packet->ttl - 1) << 8);
+		__u64 change = change_of_byte(packet->ttl << 8, (packet->ttl - 1) << 8);
 
 		if ((void *)(frame + 1) > end || !write_transport(packet, to, frame->transport, end))
 			return false;
 		frame->ip.source = to->source.word[3];
 		frame->ip.destination = to->destination.word[3];
 		frame->ip.ttl = packet->ttl - 1;
-		frame->ip.checksum = mended(frame->ip.checksum,
-					    change_of_addresses(&packet->tuple, to) + newer + 0xffff - older);
+		frame->ip.checksum = mended(frame->ip.checksum, change_of_addresses(&packet->tuple, to) + change);
 		write_link(&frame->link, exit);
 	} else {
 		struct frame6 *frame = data_of(xdp);
