@@ -62,6 +62,17 @@ static __always_inline struct flow *find_entry(const struct tuple *tuple)
 	return flow ? flow : bpf_map_lookup_elem(&flows_new, tuple);
 }
 
+/* An entry of this flow's: where it should be, or else where it has gone. */
+static __always_inline struct flow *find_own_entry(const struct flow *flow, const struct tuple *tuple)
+{
+	struct flow *entry;
+
+	if (flow->is_confirmed)
+		return find_entry(tuple);
+	entry = bpf_map_lookup_elem(&flows_new, tuple);
+	return entry ? entry : bpf_map_lookup_elem(&flows, tuple);
+}
+
 /*
  * Copies what is known of such a packet's flow. False if there is none, or if it became another's meanwhile. Not inlined,
  * as the copy takes room that its caller has to leave to others.
@@ -202,7 +213,7 @@ __noinline bool save(struct flow *flow)
 		return false;
 	becomes_confirmed = !flow->is_confirmed && flow->state >= FLOW_CONFIRMED && flow->state < FLOW_CLOSED;
 	turn_flow_round(flow, &other);
-	known = find_entry(&other.from);
+	known = find_own_entry(flow, &other.from);
 	/* It may have been forgotten alone, and another conversation have its place since. */
 	if (known && !same_tuple(&known->to, &other.to)) {
 		bpf_map_delete_elem(&flows, &flow->from);
@@ -217,7 +228,7 @@ __noinline bool save(struct flow *flow)
 		return retire(flow, &other);
 	if (!write_progress(known, &other.from, flow) && !restore(&other))
 		return false;
-	return write_progress(find_entry(&flow->from), &flow->from, flow) || restore(flow);
+	return write_progress(find_own_entry(flow, &flow->from), &flow->from, flow) || restore(flow);
 }
 
 /*

@@ -272,18 +272,21 @@ static __always_inline enum parsed parse_ip6(struct __sk_buff *skb, __u32 at, st
 	return PARSED;
 }
 
-/* Reads (enum parsed) the packet that stands behind `at` bytes of link-layer header. The packet is zeroed. */
+/* Can the packet be as long as it says, and come from where it says? */
+static __always_inline bool is_sound(struct __sk_buff *skb, const struct packet *packet)
+{
+	return (skb->gso_size || packet->length <= skb->len - packet->ip) && !is_spoofed_v4(packet) &&
+	       !is_nobodys(&packet->tuple.source);
+}
+
+/* Reads (enum parsed) any packet. It is zeroed, and stands behind `at` bytes of something else. */
 __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 {
 	enum parsed parsed;
 
 	if (!packet)
 		return NOT_OURS;
-	packet->ip = at;
-	if (at <= ETH_HLEN &&
-	    read_plain(skb->protocol, (void *)(long)skb->data + at, (void *)(long)skb->data_end, packet))
-		parsed = PARSED;
-	else if (skb->protocol == bpf_htons(ETH_P_IP))
+	if (skb->protocol == bpf_htons(ETH_P_IP))
 		parsed = parse_ip4(skb, at, packet);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		parsed = parse_ip6(skb, at, packet);
@@ -291,11 +294,16 @@ __noinline int parse(struct __sk_buff *skb, __u32 at, struct packet *packet)
 		return NOT_OURS;
 	if (parsed != PARSED)
 		return parsed;
-	if (!skb->gso_size && packet->length > skb->len - at)
-		return MALFORMED;
-	if (is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source))
-		return MALFORMED;
-	return packet->is_plain ? PARSED : parse_transport(skb, packet);
+	return is_sound(skb, packet) ? parse_transport(skb, packet) : MALFORMED;
+}
+
+/* The same, for a packet behind a link-layer header, with no call for plain ones. */
+static __always_inline enum parsed parse_frame(struct __sk_buff *skb, __u32 link, struct packet *packet)
+{
+	packet->ip = link;
+	if (!read_plain(skb->protocol, (void *)(long)skb->data + link, (void *)(long)skb->data_end, packet))
+		return parse(skb, link, packet);
+	return is_sound(skb, packet) ? PARSED : MALFORMED;
 }
 
 #endif

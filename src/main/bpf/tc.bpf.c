@@ -48,13 +48,18 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 }
 
 /* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
+static __always_inline long ask_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+				    struct bpf_fib_lookup *way, __u32 flags)
+{
+	describe_way(packet, to, segment_length(skb, packet), skb->ifindex, way);
+	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
+}
+
+/* The same, for whom the call matters less than the stack. */
 __noinline long find_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
 			 struct bpf_fib_lookup *way, __u32 flags)
 {
-	if (!packet || !to || !way)
-		return -1;
-	describe_way(packet, to, segment_length(skb, packet), skb->ifindex, way);
-	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
+	return packet && to && way ? ask_way(skb, packet, to, way, flags) : -1;
 }
 
 /* Makes the node speak for the client, from the address that speaks on the way to the backend. */
@@ -104,35 +109,35 @@ __noinline int make_way(const struct packet *packet, struct flow *flow)
 	return EVADE;
 }
 
+/* Mends a checksum that covers addresses too. Of these it is said by how much their sum has changed. */
+static __always_inline bool mend_checksum(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
+					  __s64 change)
+{
+	const struct tuple *from = &packet->tuple;
+	__u32 checksum = packet->transport + checksum_offset(from->protocol);
+	__u64 may_be_absent = from->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (change < 0 || bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR | may_be_absent))
+		return false;
+	return ports_of(from) == ports_of(to) ||
+	       !bpf_l4_csum_replace(skb, checksum, ports_of(from), ports_of(to), sizeof(__u32) | may_be_absent);
+}
+
 /* Writes the packet as the flow says, to live for so long. */
 __noinline bool rewrite(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to, __u32 ttl)
 {
-	const struct tuple *from;
-	__u64 may_be_absent;
-	__u32 checksum;
 	__s64 change;
-	bool at_once;
 
 	if (!packet || !to)
 		return false;
-	from = &packet->tuple;
-	/* SCTP's checksum is mended by what its ports were. */
-	at_once = packet->is_plain && from->protocol != IPPROTO_SCTP;
-	change = at_once ? write_plain(skb, packet, to, ttl) : write_header(skb, packet, to, ttl);
+	change = write_header(skb, packet, to, ttl);
 	if (change < 0)
 		return false;
 	if (packet->is_later_fragment)
 		return true;
-	if (from->protocol == IPPROTO_SCTP)
+	if (packet->tuple.protocol == IPPROTO_SCTP)
 		return sctp_mend(skb, packet, to) && write_ports(skb, packet->transport, to, BPF_F_RECOMPUTE_CSUM);
-	checksum = packet->transport + checksum_offset(from->protocol);
-	may_be_absent = from->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-	if (bpf_l4_csum_replace(skb, checksum, 0, change, BPF_F_PSEUDO_HDR | may_be_absent))
-		return false;
-	if (ports_of(from) == ports_of(to))
-		return true;
-	return !bpf_l4_csum_replace(skb, checksum, ports_of(from), ports_of(to), sizeof(__u32) | may_be_absent) &&
-	       (at_once || write_ports(skb, packet->transport, to, 0));
+	return mend_checksum(skb, packet, to, change) && write_ports(skb, packet->transport, to, 0);
 }
 
 /*
@@ -173,8 +178,17 @@ __noinline bool rewrite_error(struct __sk_buff *skb, const struct packet *packet
 	       !bpf_skb_store_bytes(skb, packet->quoted_transport, &ports[1], sizeof(ports[1]), 0);
 }
 
-static __always_inline bool write(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow, __u8 ttl)
+/* Is it one that can be written at once? SCTP's checksum tells what its ports were. */
+static __always_inline bool is_simple(const struct packet *packet)
 {
+	return packet->is_plain && packet->tuple.protocol != IPPROTO_SCTP;
+}
+
+static __always_inline bool write(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow, __u8 ttl,
+				  bool simple)
+{
+	if (simple)
+		return mend_checksum(skb, packet, &flow->to, write_plain(skb, packet, &flow->to, ttl));
 	if (!packet->quoted_ip)
 		return rewrite(skb, packet, &flow->to, ttl);
 	return rewrite_error(skb, packet, flow) && (ttl == packet->ttl || set_ttl(skb, packet, ttl));
@@ -252,20 +266,21 @@ static __always_inline enum drop_reason obstacle(const struct packet *packet, en
  * Sends a packet on as its flow says, and does for it what the kernel's forwarding would have done. What keeps it from
  * going on is left to the caller to answer.
  */
-__noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet, enum origin_of_packet from,
+				   const struct flow *flow, bool simple)
 {
+	/* Who has the next hop's link-layer address is looked up as the packet leaves. */
+	__u32 flags = packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0;
 	struct bpf_fib_lookup way = {};
 	bool forwards;
 	long found;
 
-	if (!packet || !flow)
-		return TC_ACT_SHOT;
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
 	if (from == FROM_HOST && same_address(&flow->to.destination, &packet->tuple.destination))
-		return write(skb, packet, flow, packet->ttl) ? TC_ACT_UNSPEC : dropped(skb, packet, flow, why_not_written(packet));
-	/* Who has the next hop's link-layer address is looked up as the packet leaves. */
-	found = find_way(skb, packet, &flow->to, &way,
-			 packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0);
+		return write(skb, packet, flow, packet->ttl, simple)
+			       ? TC_ACT_UNSPEC
+			       : dropped(skb, packet, flow, why_not_written(packet));
+	found = simple ? ask_way(skb, packet, &flow->to, &way, flags) : find_way(skb, packet, &flow->to, &way, flags);
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
 		return dropped(skb, packet, flow, DROP_NO_SOURCE);
@@ -276,9 +291,20 @@ __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from,
 		return dropped(skb, packet, flow, packet->obstacle);
 	}
 	forwards = found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
-	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST)))
+	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST), simple))
 		return dropped(skb, packet, flow, why_not_written(packet));
 	return forwards ? redirect(skb, packet, &way) : deliver(skb, packet, flow);
+}
+
+__noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+{
+	return packet && flow ? send_on(skb, packet, from, flow, false) : TC_ACT_SHOT;
+}
+
+/* The same, for nearly all packets, with the fewest calls. */
+__noinline int forward_simple(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+{
+	return packet && flow ? send_on(skb, packet, from, flow, true) : TC_ACT_SHOT;
 }
 
 static __always_inline __u16 icmp4_error(enum drop_reason reason)
@@ -353,7 +379,7 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	/* On its way to or from a virtual LAN's own device, where it is seen without its tag. */
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	if (parse(skb, link, &packet) != PARSED)
+	if (parse_frame(skb, link, &packet) != PARSED)
 		return TC_ACT_UNSPEC;
 	if (packet.is_later_fragment && !recall_fragment(&packet))
 		return TC_ACT_UNSPEC;
@@ -398,7 +424,7 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 known:
 	if (packet.is_fragment && !packet.is_later_fragment)
 		remember_fragment(&packet);
-	action = forward(skb, &packet, from, &flow);
+	action = is_simple(&packet) ? forward_simple(skb, &packet, from, &flow) : forward(skb, &packet, from, &flow);
 	return packet.obstacle ? answer(skb, &packet, from) : action;
 drop:
 	return dropped(skb, &packet, &flow, packet.obstacle);

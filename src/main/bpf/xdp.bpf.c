@@ -84,7 +84,7 @@ static __always_inline bool is_finished(const void *transport, const void *end, 
 }
 
 /* Reads the packet if it is one for here. It is zeroed. */
-static __always_inline bool parse_frame(const struct xdp_md *xdp, struct packet *packet)
+static __always_inline bool read_frame(const struct xdp_md *xdp, struct packet *packet)
 {
 	const struct ethhdr *link = data_of(xdp);
 	const void *end = end_of(xdp);
@@ -243,7 +243,7 @@ static __always_inline int translate(struct xdp_md *xdp)
 	struct exit exit = {};
 	enum verdict verdict;
 
-	if (!parse_frame(xdp, &packet))
+	if (!read_frame(xdp, &packet))
 		return XDP_PASS;
 	if (find_flow(&packet.tuple, &flow)) {
 		if (is_outlived(&flow, &packet))
