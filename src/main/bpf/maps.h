@@ -47,13 +47,13 @@ struct {
 	__type(value, struct set);
 } sets SEC(".maps");
 
-/* Which backend has this place in a run? */
+/* Which backend has this place in a run? Half its number is the key. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 4096);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct slot_pair);
 } slots SEC(".maps");
 
 /* Where does this backend listen, and does it still serve? */

@@ -100,13 +100,21 @@ static __always_inline __u32 random_place(struct set set)
 	return place(set, bpf_get_prandom_u32());
 }
 
+static __always_inline __u32 *backend_at(__u32 slot)
+{
+	__u32 number = slot / 2;
+	struct slot_pair *pair = bpf_map_lookup_elem(&slots, &number);
+
+	return pair ? &pair->backend_id[slot % 2] : NULL;
+}
+
 /*
  * Writes the backend of a slot into the origin. Its state does not matter: the run was whole when the set was read,
  * and the bytes it leads to are not used again before this program has ended.
  */
 static __always_inline bool take(__u32 slot, struct origin *origin)
 {
-	__u32 *id = bpf_map_lookup_elem(&slots, &slot);
+	__u32 *id = backend_at(slot);
 	struct backend *backend;
 
 	if (!id)

@@ -133,8 +133,7 @@ struct search {
 /* A bpf_loop callback: 1 ends the loop. */
 static long look_at_slot(__u32 index, struct search *search)
 {
-	__u32 slot = search->base + index;
-	__u32 *id = bpf_map_lookup_elem(&slots, &slot);
+	__u32 *id = backend_at(search->base + index);
 	struct backend *backend = id ? bpf_map_lookup_elem(&backends, id) : NULL;
 
 	search->found = backend && backend->state && backend->port == search->port &&

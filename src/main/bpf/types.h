@@ -76,6 +76,11 @@ struct set {
 	__u32 count;
 };
 
+/* Whose are two neighbouring slots? The kernel puts the elements of an array 8 bytes apart or more, so one holds both. */
+struct slot_pair {
+	__u32 backend_id[2];
+};
+
 /* Which backend is this, and is it still the one that somebody remembers? */
 struct backend {
 	struct address address;

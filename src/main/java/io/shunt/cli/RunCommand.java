@@ -166,7 +166,7 @@ final class RunCommand implements Callable<Integer> {
             paramLabel = "COUNT",
             defaultValue = "0",
             description = "How many Maglev tables the maps hold, one for each Service port and IP family and one more"
-                    + " while it changes; 8 bytes a slot. 0: what --max-backends leaves room for, 24 where both are at"
+                    + " while it changes; 4 bytes a slot. 0: what --max-backends leaves room for, 24 where both are at"
                     + " their defaults.")
     @Setting(environment = "SHUNT_MAX_MAGLEV_TABLES")
     private int maxMaglevTables;

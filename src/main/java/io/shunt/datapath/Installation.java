@@ -452,8 +452,12 @@ public final class Installation implements AutoCloseable {
         Set<String> known = new HashSet<>();
         return Stream.concat(object.maps().stream(), packets.maps().stream())
                 .filter(map -> isPinned(map) && known.add(map.name()))
-                .map(map -> new MapUse(map.name(), datapath.entries(map.name()), map.maxEntries(), map.memoryBytes()))
+                .map(map -> new MapUse(map.name(), datapath.entries(map.name()), room(map), map.memoryBytes()))
                 .toList();
+    }
+
+    private int room(BpfMap map) {
+        return map.name().equals("slots") ? maps.maxSlots() : map.maxEntries();
     }
 
     /**

@@ -169,7 +169,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public int maxSlots() {
-        return slots.size();
+        return slots.size() * Layouts.SLOTS_A_PAIR;
     }
 
     @Override
@@ -410,12 +410,31 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     @Override
     public void putSlot(int index, int backendId) {
         slotStores.count();
-        slots.window(index).set(JAVA_INT, slots.offset(index), backendId);
+        slots.window(index / Layouts.SLOTS_A_PAIR).set(JAVA_INT, slotOffset(index), backendId);
     }
 
     @Override
     public int slot(int index) {
-        return slots.window(index).get(JAVA_INT, slots.offset(index));
+        return slots.window(index / Layouts.SLOTS_A_PAIR).get(JAVA_INT, slotOffset(index));
+    }
+
+    private long slotOffset(int index) {
+        return slots.offset(index / Layouts.SLOTS_A_PAIR) + (long) (index % Layouts.SLOTS_A_PAIR) * Integer.BYTES;
+    }
+
+    /** Visits those slots of an element of their map that hold a backend's id. */
+    static void forEachSlot(int pair, MemorySegment value, SlotVisitor visitor) {
+        for (int i = 0; i < Layouts.SLOTS_A_PAIR; i++) {
+            int backendId = value.get(JAVA_INT, (long) i * Integer.BYTES);
+            if (backendId != 0) {
+                visitor.visit(pair * Layouts.SLOTS_A_PAIR + i, backendId);
+            }
+        }
+    }
+
+    @FunctionalInterface
+    interface SlotVisitor {
+        void visit(int slot, int backendId);
     }
 
     @Override

@@ -45,6 +45,13 @@ final class Layouts {
     static final StructLayout SET = MemoryLayout.structLayout(JAVA_INT.withName("base"), JAVA_INT.withName("count"))
             .withName("set");
 
+    /** How many slots are one element of their map. */
+    static final int SLOTS_A_PAIR = 2;
+
+    static final StructLayout SLOT_PAIR = MemoryLayout.structLayout(
+                    MemoryLayout.sequenceLayout(SLOTS_A_PAIR, JAVA_INT).withName("backend_id"))
+            .withName("slot_pair");
+
     static final StructLayout BACKEND = MemoryLayout.structLayout(
                     ADDRESS.withName("address"),
                     PORT.withName("port"),
@@ -190,6 +197,7 @@ final class Layouts {
             FRONTEND,
             SOURCE_RANGE,
             SET,
+            SLOT_PAIR,
             BACKEND,
             SERVICE_STATS,
             ORIGIN,

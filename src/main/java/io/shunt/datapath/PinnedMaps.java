@@ -23,6 +23,8 @@ public final class PinnedMaps {
     /** In the order in which a program walks through them. */
     private static final Map<String, Decoder> DECODERS = decoders();
 
+    private static final String SLOTS = "slots";
+
     /** 100::/64, from which nobody sends (RFC 6666). */
     private static final long NAMESPACES = 0x0100_0000_0000_0000L;
 
@@ -66,6 +68,10 @@ public final class PinnedMaps {
                         if (!fields.isEmpty()) {
                             visitor.entry(name, fields);
                         }
+                        if (name.equals(SLOTS)) {
+                            KernelMaps.forEachSlot(
+                                    key.get(JAVA_INT, 0), value, (slot, id) -> visitor.entry(name, slot(slot, id)));
+                        }
                     });
                 } catch (BpfException e) {
                     throw new InstallationException("cannot read " + pin + ": " + e.getMessage() + ": run as root", e);
@@ -80,7 +86,8 @@ public final class PinnedMaps {
         decoders.put("node_addresses", PinnedMaps::nodeAddress);
         decoders.put("source_ranges", PinnedMaps::sourceRange);
         decoders.put("sets", PinnedMaps::set);
-        decoders.put("slots", PinnedMaps::slot);
+        // Several entries an element, which are visited one by one.
+        decoders.put(SLOTS, (key, value) -> Map.of());
         decoders.put("backends", PinnedMaps::backend);
         decoders.put("affinity", PinnedMaps::affinity);
         decoders.put("service_stats", PinnedMaps::stats);
@@ -152,12 +159,9 @@ public final class PinnedMaps {
         return fields;
     }
 
-    private static Map<String, ?> slot(MemorySegment key, MemorySegment value) {
-        if (value.get(JAVA_INT, 0) == 0) {
-            return Map.of();
-        }
-        Map<String, Object> fields = fields("slot", key.get(JAVA_INT, 0));
-        fields.put("backend_id", value.get(JAVA_INT, 0));
+    private static Map<String, ?> slot(int slot, int backendId) {
+        Map<String, Object> fields = fields("slot", slot);
+        fields.put("backend_id", backendId);
         return fields;
     }
 

@@ -745,7 +745,7 @@ class DatapathTest {
         int each = 10;
         Map<String, Integer> sizes = new MapSizes(services, services * each, 1024).entries();
         MemoryMaps full =
-                new MemoryMaps(services + 1, sizes.get("slots"), sizes.get("backends"), sizes.get("frontends"));
+                new MemoryMaps(services + 1, 2 * sizes.get("slots"), sizes.get("backends"), sizes.get("frontends"));
         datapath = new Datapath(full, waiting::add);
         List<Backend> backends = IntStream.range(0, each)
                 .mapToObj(n -> backend(n, n % 2 == 0 ? Backend.State.BOTH : Backend.State.CLUSTER))

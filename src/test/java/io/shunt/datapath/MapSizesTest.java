@@ -19,7 +19,9 @@ class MapSizesTest {
     void slots_areThreeABackend_orAsManyAsTablesAreToHave(int backends, int tableSlots, int slots, int tablesFrom) {
         MapSizes sizes = new MapSizes(10, backends, 10, tableSlots);
 
-        assertThat(sizes.entries()).containsEntry("slots", slots).containsEntry("backends", backends + 1);
+        assertThat(sizes.entries())
+                .containsEntry("slots", Math.ceilDiv(slots, 2))
+                .containsEntry("backends", backends + 1);
         assertThat(MapSizes.tablesFrom(backends)).isEqualTo(tablesFrom);
     }
 }

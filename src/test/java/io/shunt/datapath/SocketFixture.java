@@ -221,9 +221,8 @@ final class SocketFixture implements AutoCloseable {
         ValueLayout.JAVA_LONG.varHandle().setVolatile(sets, vip.id * 16L, word);
     }
 
-    /** The kernel rounds the size of an array's elements up to 8 bytes. */
     private static long slotOffset(int slot) {
-        return slot * 8L;
+        return slot * 4L;
     }
 
     void backend(Server server, int serviceId, int state, int generation) {
