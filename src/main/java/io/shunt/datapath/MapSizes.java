@@ -1,5 +1,7 @@
 package io.shunt.datapath;
 
+import static java.util.Map.entry;
+
 import io.shunt.table.Reach;
 import java.util.Map;
 
@@ -12,8 +14,17 @@ import java.util.Map;
  * @param tableSlots room for so many slots of Maglev's tables; as many as there is room for anyway if that is more
  */
 public record MapSizes(int services, int backends, int flows, int tableSlots) {
-    /** Most services have one address a family; node ports, external and load-balancer addresses need room too. */
+    /**
+     * Most services have one address a family, which is a frontend too; node ports, external and load-balancer addresses
+     * need room as well.
+     */
     private static final int FRONTENDS_A_SERVICE = 4;
+
+    /** Where there are many services, most have no more than an address and a port. */
+    private static final int FRONTENDS_A_SERVICE_OF_MANY = 2;
+
+    /** So many frontends are many. */
+    private static final int MANY_FRONTENDS = 131_072;
 
     /**
      * A backend that takes new connections has a slot in its service's run for the whole cluster and, if it is on this
@@ -56,22 +67,39 @@ public record MapSizes(int services, int backends, int flows, int tableSlots) {
         return plain + Math.max(backends * SLOTS_A_BACKEND - plain, tableSlots);
     }
 
+    private int frontends() {
+        return Math.max(
+                Math.min(services * FRONTENDS_A_SERVICE, MANY_FRONTENDS), services * FRONTENDS_A_SERVICE_OF_MANY);
+    }
+
+    /**
+     * What the kernel sets aside from the start, or what it may forget, follows how many flows there may be, as those follow
+     * the machine: a small one, with room for 131,072, has the least of each.
+     */
+    private int share(int divisor, int least, int most) {
+        return Math.clamp(flows / divisor, least, most);
+    }
+
     /** Entries by map name. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
-        return Map.of(
-                "flows",
-                flows * ENTRIES_A_FLOW,
-                "frontends",
-                services * FRONTENDS_A_SERVICE,
-                "source_ranges",
-                services * SOURCE_RANGES_A_SERVICE,
-                "service_stats",
-                services,
-                "sets",
-                (services + 1) * Reach.values().length,
-                "backends",
-                backends + 1,
-                "slots",
-                (slots() + Layouts.SLOTS_A_PAIR - 1) / Layouts.SLOTS_A_PAIR);
+        return Map.ofEntries(
+                entry("flows", flows * ENTRIES_A_FLOW),
+                // 8,192 conversations that begin or have just ended: at 80,000 SYNs a second nobody means, a client has
+                // 0.1 s to answer.
+                entry("flows_new", share(8, 16_384, 65_536)),
+                // In order, the last fragment follows the first within milliseconds.
+                entry("fragments", share(64, 2_048, 8_192)),
+                entry("affinity", share(16, 8_192, 65_536)),
+                // A socket of this node's has an entry as long as it is open; without, its peer has the backend's name.
+                entry("tcp_origins", share(2, 65_536, 262_144)),
+                // Of unconnected sockets with more than four peers, those beyond.
+                entry("udp_by_service", share(64, 2_048, 8_192)),
+                entry("udp_by_backend", share(64, 2_048, 8_192)),
+                entry("frontends", frontends()),
+                entry("source_ranges", services * SOURCE_RANGES_A_SERVICE),
+                entry("service_stats", services),
+                entry("sets", (services + 1) * Reach.values().length),
+                entry("backends", backends + 1),
+                entry("slots", (slots() + Layouts.SLOTS_A_PAIR - 1) / Layouts.SLOTS_A_PAIR));
     }
 }

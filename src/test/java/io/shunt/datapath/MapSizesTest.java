@@ -24,4 +24,30 @@ class MapSizesTest {
                 .containsEntry("backends", backends + 1);
         assertThat(MapSizes.tablesFrom(backends)).isEqualTo(tablesFrom);
     }
+
+    /** Up to 4 CPUs have the first row, as --conntrack-min says 131,072; more have 32,768 for each. */
+    @ParameterizedTest(name = "{0} flows")
+    @CsvSource({
+        "131072, 16384, 2048, 8192, 65536",
+        "262144, 32768, 4096, 16384, 131072",
+        "524288, 65536, 8192, 32768, 262144",
+        "8388608, 65536, 8192, 65536, 262144",
+        "8, 16384, 2048, 8192, 65536",
+    })
+    void whatMayBeForgotten_followsTheFlows(int flows, int newFlows, int fragments, int affinity, int origins) {
+        assertThat(new MapSizes(10, 10, flows).entries())
+                .containsEntry("flows", 2 * flows)
+                .containsEntry("flows_new", newFlows)
+                .containsEntry("fragments", fragments)
+                .containsEntry("udp_by_service", fragments)
+                .containsEntry("udp_by_backend", fragments)
+                .containsEntry("affinity", affinity)
+                .containsEntry("tcp_origins", origins);
+    }
+
+    @ParameterizedTest(name = "{0} services")
+    @CsvSource({"1, 4", "32768, 131072", "32769, 131072", "65536, 131072", "65537, 131074", "1048576, 2097152"})
+    void frontends_areFourAService_butOfMany(int services, int frontends) {
+        assertThat(new MapSizes(services, 10, 10).entries()).containsEntry("frontends", frontends);
+    }
 }

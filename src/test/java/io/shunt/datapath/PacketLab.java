@@ -56,7 +56,7 @@ final class PacketLab implements AutoCloseable {
 
     static final int NARROW_MTU = 1280;
 
-    private static final MapSizes SIZES = new MapSizes(1024, 4096, 65_536);
+    private static final MapSizes SIZES = new MapSizes(1024, 4096, 524_288);
     private static final Map<Hook, String> PROGRAMS = Map.of(
             Hook.OUTSIDE, "from_outside", Hook.POD, "from_pod", Hook.HOST, "from_host", Hook.FORWARDED, "from_host");
     private static final Map<Hook, String> DEVICES =
