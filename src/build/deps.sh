@@ -30,6 +30,7 @@ for job in "$@"; do
             need iptables iptables
             need bpftool bpftool
             need nsenter util-linux
+            need curl curl
             ;;
         *)
             echo "deps.sh: no such job: $job" >&2

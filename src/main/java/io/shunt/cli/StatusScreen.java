@@ -57,6 +57,9 @@ final class StatusScreen {
 
     private String devices() {
         PacketsView packets = status.packets();
+        if (!packets.refusal().isEmpty()) {
+            return "NONE: the kernel refuses the packet programs";
+        }
         Map<String, Boolean> attached = new LinkedHashMap<>();
         packets.devices().forEach(each -> attached.merge(each.device(), each.attached(), Boolean::logicalAnd));
         List<String> names = attached.entrySet().stream()

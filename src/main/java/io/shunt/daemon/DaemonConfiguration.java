@@ -93,11 +93,7 @@ class DaemonConfiguration {
 
     @Bean
     Sweep sweep(RunOptions options, Installation installation) {
-        try {
-            return Sweep.open(installation, options.flowTimeouts());
-        } catch (InstallationException e) {
-            throw new StartupException(String.valueOf(e.getMessage()), e);
-        }
+        return Sweep.open(installation, options.flowTimeouts());
     }
 
     private static PacketSettings packetSettings(RunOptions options, NodeDevices devices) {

@@ -135,7 +135,7 @@ final class DaemonSnapshots implements Snapshots {
                 .forEach(program -> complaints.add("program " + program.name() + " is not attached to "
                         + installation.cgroup() + ": restart shunt"));
         complaints.addAll(packetPath.complaints(attachments));
-        if (!sweep.trouble().isEmpty()) {
+        if (!sweep.trouble().isEmpty() && !attachments.isEmpty()) {
             complaints.add("flows that have ended are not forgotten: " + sweep.trouble());
         }
         complaints.addAll(healthChecks.complaints());
@@ -186,6 +186,7 @@ final class DaemonSnapshots implements Snapshots {
                                 lowerCase(each.hook().side()),
                                 each.isInForce()))
                         .toList(),
+                packetPath.refusal(),
                 packetPath.unmatched(),
                 packetPath.failures(),
                 flows.inUse(),

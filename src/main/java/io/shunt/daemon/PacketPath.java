@@ -26,6 +26,7 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
     private final PacketPrograms programs;
     private final RecentErrors errors;
     private final AtomicLong failures = new AtomicLong();
+    private volatile boolean areWanted;
     private volatile List<String> unmatched = List.of();
     private volatile String trouble = "";
 
@@ -44,6 +45,11 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
             unmatched = found.unmatched();
             unmatched.forEach(name -> log.warn(
                     "--devices: no device that is up is called {}; the programs go there when one comes", name));
+        }
+        areWanted = !found.devices().isEmpty();
+        if (!refusal().isEmpty() && errors.add("devices", refusal())) {
+            failures.incrementAndGet();
+            log.error(refusal());
         }
         try {
             programs.follow(found.devices().stream().map(PacketPath::device).toList(), found.sources());
@@ -67,6 +73,15 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
                 device.index(), device.name(), device.role() == NodeDevices.Role.PODS, device.isEthernet());
     }
 
+    /** Why packets are not translated at any device, for people to read; "" if they are, or no device is there for that. */
+    String refusal() {
+        return programs.refusal().isEmpty() || !areWanted
+                ? ""
+                : "clients from elsewhere and pods with kernels of their own are not served, sockets are: the kernel refuses"
+                        + " the packet programs (" + programs.refusal() + "). Run a newer kernel, or do without them by"
+                        + " --devices=none";
+    }
+
     /** What was named as a device and is none that is up. */
     List<String> unmatched() {
         return unmatched;
@@ -85,6 +100,9 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
     /** What is wrong now, one line each. */
     List<String> complaints(List<DeviceHooks.Attachment> attachments) {
         List<String> complaints = new ArrayList<>();
+        if (!refusal().isEmpty()) {
+            complaints.add(refusal());
+        }
         if (!trouble.isEmpty()) {
             complaints.add(trouble);
         }

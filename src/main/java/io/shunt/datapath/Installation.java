@@ -79,7 +79,8 @@ public final class Installation implements AutoCloseable {
     }
 
     /**
-     * Installs the socket programs on a cgroup, and makes the packet programs ready for devices.
+     * Installs the socket programs on a cgroup, and makes the packet programs ready for devices. Without those if the
+     * kernel refuses them, which {@link PacketPrograms#refusal} tells.
      *
      * @param bpfRoot where to pin; locked until {@link #close}
      * @param cgroup the cgroup2 directory whose sockets are translated
@@ -120,11 +121,9 @@ public final class Installation implements AutoCloseable {
             opened.push(object::close);
             settings.writeTo(object);
             Set<String> reused = load(root, object, List.of(), sizes);
-            BpfObject packetObject = read("tc", Layouts.PACKET);
-            opened.push(packetObject::close);
-            packetSettings.writeTo(packetObject);
-            load(root, packetObject, object.maps(), sizes);
-            Drops drops = new Drops(packetObject.map("drops"));
+            PacketPrograms packets = packetPrograms(root, packetSettings, object.maps(), sizes);
+            opened.push(packets::close);
+            Drops drops = new Drops(packets.map("drops"));
             KernelMaps maps = new KernelMaps(object::map, drops::forget);
             opened.push(maps::close);
             RcuGracePeriod grace = new RcuGracePeriod(control);
@@ -133,7 +132,6 @@ public final class Installation implements AutoCloseable {
                 // A program may still hold what the earlier process freed last.
                 grace.await();
             }
-            PacketPrograms packets = new PacketPrograms(root, packetObject);
             Installation installation = new Installation(root, cgroup, object, maps, grace, packets, drops);
             opened.push(installation::closeLinks);
             installation.attach();
@@ -163,14 +161,53 @@ public final class Installation implements AutoCloseable {
         return object;
     }
 
+    /** Without the programs if the kernel refuses them: sockets are served anyway, and what counts and remembers is there. */
+    private static PacketPrograms packetPrograms(
+            BpfRoot root, PacketSettings settings, Collection<BpfMap> brought, MapSizes sizes) {
+        try {
+            return packetPrograms(root, settings, brought, sizes, "");
+        } catch (BpfException e) {
+            if (!e.call().equals(BpfObject.LOAD)) {
+                throw e;
+            }
+            // With the verifier's words, which are no line of an error.
+            log.info("the kernel refuses the packet programs: {}", e.getMessage());
+            return packetPrograms(root, settings, brought, sizes, refusal(e));
+        }
+    }
+
+    /** What the kernel refused in an object, in a few words. */
+    static String refusal(BpfException e) {
+        return e instanceof VerifierException
+                ? e.object() + " does not pass the verifier"
+                : e.object() + ": " + e.errno();
+    }
+
+    private static PacketPrograms packetPrograms(
+            BpfRoot root, PacketSettings settings, Collection<BpfMap> brought, MapSizes sizes, String refusal) {
+        BpfObject object = read("tc", Layouts.PACKET);
+        try {
+            settings.writeTo(object);
+            if (!refusal.isEmpty()) {
+                object.programs().forEach(program -> program.setAutoload(false));
+            }
+            load(root, object, brought, sizes);
+            return new PacketPrograms(root, object, refusal);
+        } catch (RuntimeException e) {
+            object.close();
+            throw e;
+        }
+    }
+
     /**
      * Makes programs ready for drivers too, which use the same maps as the others. Where that does not work, packets are
-     * translated as without, and {@link PacketPrograms#notAccelerated} says why. Before devices are followed.
+     * translated as without, and {@link PacketPrograms#notAccelerated} says why. Where there are no other packet programs,
+     * there are none for drivers. Before devices are followed.
      *
      * @param settings as the packet programs were told
      */
     public void accelerate(Acceleration how, PacketSettings settings) {
-        if (how == Acceleration.OFF) {
+        if (how == Acceleration.OFF || !packets.refusal().isEmpty()) {
             return;
         }
         try {

@@ -29,14 +29,24 @@ import org.jspecify.annotations.Nullable;
 public final class PacketPrograms implements AutoCloseable {
     private final BpfObject object;
     private final DeviceHooks hooks;
+    private final String refusal;
     private Acceleration acceleration = Acceleration.OFF;
     private @Nullable BpfObject drivers;
     private volatile String notAccelerated = "";
 
-    /** @param object loaded; closed with this */
-    PacketPrograms(BpfRoot root, BpfObject object) {
+    /**
+     * @param object loaded; closed with this
+     * @param refusal as {@link #refusal}; if there is one, the object has been loaded without its programs
+     */
+    PacketPrograms(BpfRoot root, BpfObject object, String refusal) {
         this.object = object;
+        this.refusal = refusal;
         hooks = new DeviceHooks(root, this::program);
+    }
+
+    /** Why the kernel does not take the programs; "" if it has. Then packets are not translated. */
+    public String refusal() {
+        return refusal;
     }
 
     /**
@@ -93,7 +103,8 @@ public final class PacketPrograms implements AutoCloseable {
 
     /**
      * Attaches the programs to these devices, and to no others, and again where they are not in force any more. For one
-     * thread at a time, in the node's own network namespace. What it cannot do at a device, {@link #failures} tells.
+     * thread at a time, in the node's own network namespace. What it cannot do at a device, {@link #failures} tells. If
+     * there are none because of a {@link #refusal}, those of an earlier process stay, unless no device is wanted.
      *
      * @param sources the node's addresses by the index of the device
      * @throws BpfException if these cannot be written
@@ -103,6 +114,9 @@ public final class PacketPrograms implements AutoCloseable {
             put(value, "v4", source.v4(), IpFamily.IPV4);
             put(value, "v6", source.v6(), IpFamily.IPV6);
         });
+        if (!refusal.isEmpty() && !devices.isEmpty()) {
+            return;
+        }
         hooks.follow(devices.stream().map(each -> each.withHooks(acceleration)).toList());
         if (drivers != null) {
             putDrivers(drivers, devices);

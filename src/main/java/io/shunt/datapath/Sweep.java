@@ -5,7 +5,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
-import io.shunt.libbpf.BpfProgram;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Collection;
@@ -13,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,13 +24,12 @@ public final class Sweep implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Sweep.class);
     private static final long PERIOD_SECONDS = 5;
 
-    private final BpfObject object;
-    private final BpfProgram program;
+    private final @Nullable BpfObject object;
     private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("shunt-sweep").daemon().factory());
     private long forgottenEntries;
     private volatile Flows flows = new Flows(-1, 0);
-    private volatile String trouble = "";
+    private volatile String trouble;
 
     /**
      * The flows that the kernel remembers.
@@ -40,16 +39,16 @@ public final class Sweep implements AutoCloseable {
      */
     public record Flows(int inUse, long forgotten) {}
 
-    private Sweep(BpfObject object) {
+    /** @param object null if the kernel refuses it */
+    private Sweep(@Nullable BpfObject object, String trouble) {
         this.object = object;
-        this.program = object.program("sweep");
+        this.trouble = trouble;
     }
 
     /**
-     * Starts.
+     * Starts. If the kernel refuses the program nothing is forgotten, and {@link #trouble} says why.
      *
      * @param installation has to be open for as long as this is
-     * @throws InstallationException if the kernel does not take the program
      */
     public static Sweep open(Installation installation, FlowTimeouts timeouts) {
         try {
@@ -57,7 +56,11 @@ public final class Sweep implements AutoCloseable {
             sweep.scheduler.scheduleWithFixedDelay(sweep::run, 0, PERIOD_SECONDS, TimeUnit.SECONDS);
             return sweep;
         } catch (BpfException e) {
-            throw new InstallationException("flows cannot be forgotten: " + e.getMessage(), e);
+            log.error("flows that have ended are not forgotten: {}", e.getMessage());
+            return new Sweep(
+                    null,
+                    "the kernel refuses the program for it (" + Installation.refusal(e)
+                            + "). Run a newer kernel, or do without packet programs by --devices=none");
         }
     }
 
@@ -68,7 +71,7 @@ public final class Sweep implements AutoCloseable {
             object.share(maps);
             timeouts.writeTo(object);
             object.load();
-            return new Sweep(object);
+            return new Sweep(object, "");
         } catch (RuntimeException e) {
             object.close();
             throw e;
@@ -77,9 +80,13 @@ public final class Sweep implements AutoCloseable {
 
     /** One run. */
     void run() {
+        BpfObject running = object;
+        if (running == null) {
+            return;
+        }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment counted = arena.allocate(Layouts.SWEEP);
-            program.testRun(null, null, counted, 1);
+            running.program("sweep").testRun(null, null, counted, 1);
             forgottenEntries += count(counted, "forgotten");
             // The two of a flow may go in two runs.
             flows = new Flows(
@@ -103,7 +110,7 @@ public final class Sweep implements AutoCloseable {
         return flows;
     }
 
-    /** Why the last run has failed; "" if it has not. Safe from any thread. */
+    /** Why the last run has failed, or there is none; "" if it has not. Safe from any thread. */
     public String trouble() {
         return trouble;
     }
@@ -120,6 +127,8 @@ public final class Sweep implements AutoCloseable {
             Thread.currentThread().interrupt();
             return;
         }
-        object.close();
+        if (object != null) {
+            object.close();
+        }
     }
 }

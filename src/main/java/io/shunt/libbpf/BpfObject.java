@@ -26,6 +26,9 @@ import org.jspecify.annotations.Nullable;
  * pinned or attached. For one thread at a time.
  */
 public final class BpfObject implements AutoCloseable {
+    /** The call by which the kernel gets maps and programs, as {@link BpfException#call} names it. */
+    public static final String LOAD = "bpf_object__load";
+
     private final String name;
     private final Map<String, BpfMap> maps;
     private final Map<String, BpfProgram> programs;
@@ -169,8 +172,8 @@ public final class BpfObject implements AutoCloseable {
     private BpfException refusal(int result, @Nullable String said) {
         LibbpfLog.@Nullable ProgramLog log = said == null ? null : LibbpfLog.ProgramLog.in(said);
         return log == null
-                ? new BpfException("bpf_object__load", toString(), -result, said)
-                : new VerifierException("bpf_object__load", "program " + log.program(), -result, log.text());
+                ? new BpfException(LOAD, toString(), -result, said)
+                : new VerifierException(LOAD, "program " + log.program(), -result, log.text());
     }
 
     @Override

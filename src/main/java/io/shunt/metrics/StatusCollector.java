@@ -163,6 +163,10 @@ final class StatusCollector implements MultiCollector {
                         packets.devices(),
                         it -> Labels.of("device", it.device(), "program", it.program(), "direction", it.direction()),
                         it -> bit(it.attached())))
+                .metricSnapshot(Series.gauge(
+                        "shunt_packet_programs_refused",
+                        "1 if the kernel refuses the packet programs, so that sockets alone are served, else 0",
+                        bit(!packets.refusal().isEmpty())))
                 .metricSnapshot(Series.counters(
                         "shunt_device_failures",
                         "Attempts to put a packet program to a device, or to take one away, that failed",

@@ -76,6 +76,7 @@ public record Status(
     public record CallView(String call, String map, long count, long errors) {}
 
     /**
+     * @param refusal why packets are not translated at any device, for people to read; empty if they are
      * @param unmatchedDevices what was named as a device and is none that is up
      * @param deviceFailures how often a program could not be put to a device or taken from one since the daemon has
      *     started
@@ -86,6 +87,7 @@ public record Status(
      */
     public record PacketsView(
             List<DeviceView> devices,
+            String refusal,
             List<String> unmatchedDevices,
             long deviceFailures,
             int flows,

@@ -30,7 +30,8 @@ public final class TestObject {
         return object;
     }
 
-    static byte[] elf(String name) {
+    /** As clang wrote it. */
+    public static byte[] elf(String name) {
         return COMPILED.computeIfAbsent(name, TestObject::compile);
     }
 

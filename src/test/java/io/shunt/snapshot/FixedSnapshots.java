@@ -178,6 +178,7 @@ public final class FixedSnapshots implements Snapshots {
                                 new DeviceView("eth0", "from_outside", "ingress", true),
                                 new DeviceView("eth0", "from_host", "egress", true),
                                 new DeviceView("veth1", "from_pod", "ingress", healthy)),
+                        "",
                         List.of("wlan0"),
                         2,
                         17,

@@ -99,13 +99,18 @@ final class DaemonProcess implements AutoCloseable {
         return runs.group(group);
     }
 
+    /** Where it answers health probes. */
+    String healthAddress() {
+        return address(1);
+    }
+
     /** Where it serves metrics and the API. */
     String metricsAddress() {
         return address(2);
     }
 
     HttpResponse<String> health(String path) {
-        return get(address(1), path);
+        return get(healthAddress(), path);
     }
 
     private static HttpResponse<String> get(String address, String path) {

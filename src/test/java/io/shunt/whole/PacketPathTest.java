@@ -8,6 +8,7 @@ import io.shunt.api.Json;
 import io.shunt.libbpf.AttachType;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfProgram;
+import io.shunt.libbpf.TestObject;
 import io.shunt.net.Protocol;
 import io.shunt.snapshot.Status;
 import io.shunt.snapshot.Status.DeviceView;
@@ -31,6 +32,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** A daemon in its node's network namespace, which finds the devices itself, and a client from outside. */
 @Tag("kernel")
@@ -39,6 +41,9 @@ class PacketPathTest {
     private static final String NODE = "192.168.7.1";
     private static final String NODE6 = "fd07::1";
     private static final int NODE_PORT = 30080;
+
+    @TempDir
+    private Path directory;
 
     private Site site;
     private Namespace node;
@@ -263,6 +268,70 @@ class PacketPathTest {
         node.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 60999");
         DaemonProcess daemon = start("eth0");
         assertThat(daemon.log()).contains("this node speaks in the name of others from ports 61000 to 65535");
+        assertServed();
+    }
+
+    /** A launcher whose daemon finds another object in place of its own: the JVM looks here first. */
+    private Launcher bringing(String object, byte[] elf) throws IOException {
+        Files.createDirectories(directory.resolve("bpf"));
+        Files.write(directory.resolve("bpf/" + object + ".bpf.o"), elf);
+        return inside.with("SHUNT_JAVA_OPTS", "-Xbootclasspath/a:" + directory);
+    }
+
+    private String page(String address, String path) {
+        return String.join(
+                "\n", node.run("curl", "--silent", "--show-error", "--noproxy", "*", "http://" + address + path));
+    }
+
+    @Test
+    void programsThatTheKernelRefuses_areComplainedOf_whileSocketsAreServed_andEarlierOnesStay() throws IOException {
+        start("").kill();
+        Launcher refused = bringing("tc", TestObject.elf("refused_tc"));
+        String source = "file:" + site.manifests();
+        DaemonProcess daemon = site.start(refused, source, "--devices=").awaitServing();
+        soon(() -> assertThat(status(daemon).complaints())
+                .containsExactly(
+                        "clients from elsewhere and pods with kernels of their own are not served, sockets are: the"
+                                + " kernel refuses the packet programs (program careless does not pass the verifier). Run a newer kernel, or do"
+                                + " without them by --devices=none"));
+        assertThat(daemon.log().lines().filter(line -> line.contains("ERROR")))
+                .singleElement()
+                .asString()
+                .contains("the kernel refuses the packet programs (program careless does not pass the verifier)");
+        Launcher.Outcome screen = inside.run("status", "--metrics-address=" + daemon.metricsAddress());
+        assertThat(screen.exitCode()).isOne();
+        assertThat(screen.out()).contains("Devices   NONE: the kernel refuses the packet programs");
+        assertThat(page(daemon.metricsAddress(), "/metrics")).contains("\nshunt_packet_programs_refused 1.0\n");
+        assertThat(page(daemon.healthAddress(), "/readyz")).isEqualTo("ok");
+        assertThat(page(daemon.healthAddress(), "/healthz")).contains("\"healthy\":true");
+        assertThat(site.node().traffic().request("10.96.0.10", 80)).isEqualTo("web");
+        assertThat(programs()).hasSize(4);
+        assertServed();
+        site.remove("web.yaml");
+        soon(() -> assertNotServed(site.node().traffic(), "10.96.0.10", 80));
+        assertNotServed(outside.traffic(), NODE, NODE_PORT);
+
+        daemon.kill();
+        DaemonProcess without = site.start(refused, source, "--devices=none").awaitServing();
+        soon(() -> assertThat(status(without).complaints()).isEmpty());
+        assertThat(page(without.metricsAddress(), "/metrics")).contains("\nshunt_packet_programs_refused 0.0\n");
+        assertThat(programs()).isEmpty();
+    }
+
+    private static void assertNotServed(Traffic client, String address, int port) {
+        assertThatExceptionOfType(CallFailedException.class).isThrownBy(() -> client.request(address, port));
+    }
+
+    @Test
+    void aSweepThatTheKernelRefuses_isComplainedOf_andPacketsAreServed() throws IOException {
+        Launcher refused = bringing("sweep", TestObject.elf("refused_sweep"));
+        DaemonProcess daemon =
+                site.start(refused, "file:" + site.manifests(), "--devices=").awaitServing();
+        soon(() -> assertThat(status(daemon).complaints())
+                .containsExactly(
+                        "flows that have ended are not forgotten: the kernel refuses the program for it (program"
+                                + " careless does not pass the verifier). Run a newer kernel, or do without packet programs by"
+                                + " --devices=none"));
         assertServed();
     }
 
