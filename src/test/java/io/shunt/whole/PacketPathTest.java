@@ -166,6 +166,59 @@ class PacketPathTest {
         assertThat(programs()).isEmpty();
     }
 
+    /**
+     * As on kernels without TCX. The daemon is told by what seems to be an earlier one's: that it finds out by itself,
+     * DeviceHooksTest shows.
+     */
+    @Test
+    void filtersOfClsact_serveOutsideClients_alsoWithoutTheDaemonAndWithTheNext_untilCleanup() throws IOException {
+        Files.createDirectories(site.bpfRoot().resolve("links"));
+        for (String hook : List.of("from_outside@eth0", "from_host@eth0", "from_pod@veth2", "from_host@veth2")) {
+            String side = hook.startsWith("from_host") ? "egress" : "ingress";
+            int index = node.index(hook.substring(hook.indexOf('@') + 1));
+            Files.createSymbolicLink(
+                    site.bpfRoot().resolve("links/" + hook), Path.of("clsact/" + side + "/" + index + "/21320/10"));
+        }
+        DaemonProcess daemon = start("");
+        assertServed();
+        assertThat(devices(daemon)).isEqualTo(Map.of("eth0", true, "veth2", true));
+        assertThat(programs()).isEmpty();
+        List<String> filters = filters();
+        assertThat(filters).hasSize(4);
+
+        SteadyLoad load = site.add(new SteadyLoad(outside.traffic(), Load.Kind.REQUEST, NODE, NODE_PORT));
+        SteadyLoad load6 = site.add(new SteadyLoad(
+                site.add(Traffic.start(outside.cgroup(), outside.namespace())), Load.Kind.REQUEST, NODE6, NODE_PORT));
+        assertThat(daemon.terminate()).isZero();
+        DaemonProcess next = start("");
+        assertThat(load.stop()).containsOnlyKeys("ok");
+        assertThat(load6.stop()).containsOnlyKeys("ok");
+        assertThat(filters()).hasSize(4).doesNotContainAnyElementsOf(filters);
+        assertThat(devices(next)).isEqualTo(Map.of("eth0", true, "veth2", true));
+        assertThat(next.log()).doesNotContain("ERROR");
+
+        next.kill();
+        assertServed();
+        Launcher.Outcome cleanup = inside.run("cleanup", "--bpf-root=" + site.bpfRoot());
+        assertThat(cleanup.exitCode()).as(cleanup.err()).isZero();
+        assertThat(filters()).isEmpty();
+        assertNotServed(outside.traffic(), NODE, NODE_PORT);
+    }
+
+    /** What clsact's filters at both devices run: a line each, with the program's id. */
+    private List<String> filters() {
+        List<String> filters = new ArrayList<>();
+        for (String device : List.of("eth0", "veth2")) {
+            for (String side : List.of("ingress", "egress")) {
+                node.run("tc", "filter", "show", "dev", device, side).stream()
+                        .filter(line -> line.contains(" id "))
+                        .map(line -> device + " " + side + " " + line.strip())
+                        .forEach(filters::add);
+            }
+        }
+        return filters;
+    }
+
     @Test
     void acceleration_comesAndGoesWithItsFlag() {
         DaemonProcess daemon = start("", "generic");
