@@ -25,6 +25,9 @@
  *	echo tcp|udp ADDRESS PORT                   -> ok ID: sends back whatever comes
  *	transfer ID BYTES                           sends so many to an echo, by UDP as one datagram, and has them back;
  *	                                            EBADMSG if they are others
+ *	tun DEVICE NAMESPACE PEER                   joins a new device here and one in the namespace of that file: what one
+ *	                                            sends the other hears, IP packets without a link-layer header
+ *	frame DEVICE HEX                            sends this Ethernet frame
  *	flood ADDRESS PORT COUNT                    SYNs from addresses of 100.64.0.0/10 or fd64::/64
  *	request ADDRESS PORT                        -> ok NAME, by one HTTP request
  *	namespace                                   -> ok COOKIE, of the network namespace
@@ -43,17 +46,22 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -766,6 +774,91 @@ static bool flood(const union address *to, long count)
 	return done;
 }
 
+/* ---- Devices ---- */
+
+static int open_tun(const char *device)
+{
+	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	if (ioctl(fd, TUNSETIFF, &request)) {
+		errno = errno_and_close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Whoever opens a device opens it in his own namespace. */
+static int open_tun_in(const char *namespace, const char *device)
+{
+	int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	int other = open(namespace, O_RDONLY | O_CLOEXEC);
+	int fd = -1, error = errno;
+
+	if (own >= 0 && other >= 0 && !setns(other, CLONE_NEWNET)) {
+		fd = open_tun(device);
+		error = errno;
+		if (setns(own, CLONE_NEWNET))
+			abort();
+	}
+	close(own);
+	close(other);
+	errno = error;
+	return fd;
+}
+
+static void *carry(void *argument)
+{
+	int *ends = argument;
+	char packet[LARGEST_DATAGRAM];
+
+	for (;;) {
+		struct pollfd ready[2] = {{.fd = ends[0], .events = POLLIN}, {.fd = ends[1], .events = POLLIN}};
+
+		if (poll(ready, 2, -1) < 1 || (ready[0].revents | ready[1].revents) & ~POLLIN)
+			return NULL;
+		for (int i = 0; i < 2; i++) {
+			ssize_t got = ready[i].revents ? read(ends[i], packet, sizeof(packet)) : 0;
+
+			/* What a device that is down does not take is lost, as on any wire. */
+			if (got > 0 && write(ends[!i], packet, got) < 0)
+				continue;
+		}
+	}
+}
+
+static bool join(const char *device, const char *namespace, const char *peer)
+{
+	int *ends = malloc(2 * sizeof(*ends));
+	pthread_t thread;
+
+	ends[0] = open_tun(device);
+	ends[1] = ends[0] < 0 ? -1 : open_tun_in(namespace, peer);
+	return ends[1] >= 0 && !pthread_create(&thread, NULL, carry, ends);
+}
+
+static bool send_frame(const char *device, const char *hex)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(device)};
+	unsigned char frame[1514];
+	unsigned int byte;
+	size_t size = 0;
+	bool sent;
+	int fd;
+
+	while (size < sizeof(frame) && sscanf(hex + 2 * size, "%2x", &byte) == 1)
+		frame[size++] = byte;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	sent = sendto(fd, frame, size, 0, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)size;
+	errno = errno_and_close(fd);
+	return sent;
+}
+
 /* ---- Commands ---- */
 
 static int open_socket(const char *kind)
@@ -916,6 +1009,10 @@ static bool run(char **words, int count)
 		       print_id(serve(words[1], &address, words[4]));
 	if (IS("echo", 3))
 		return parse_address(words[2], words[3], &address) && print_id(serve(words[1], &address, NULL));
+	if (IS("tun", 3))
+		return print_ok(join(words[1], words[2], words[3]) ? 0 : -1);
+	if (IS("frame", 2))
+		return print_ok(send_frame(words[1], words[2]) ? 0 : -1);
 	if (IS("flood", 3))
 		return parse_address(words[1], words[2], &address) &&
 		       print_ok(flood(&address, atol(words[3])) ? 0 : -1);

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -90,6 +91,19 @@ public final class Traffic implements AutoCloseable {
     /** Sends SYNs as fast as it can, each from another of the addresses 100.64.0.0/10 or fd64::/64. */
     public void flood(Peer peer, int count) {
         call("flood " + peer + " " + count);
+    }
+
+    /**
+     * Joins a new device here and one in another namespace by a wire for IP packets without a link-layer header. Both are
+     * down and without addresses, and gone with this program.
+     */
+    public void tun(String device, Namespace peer, String peerDevice) {
+        call("tun " + device + " " + peer.path() + " " + peerDevice);
+    }
+
+    /** Sends an Ethernet frame just as it is, of at most 1514 bytes. */
+    public void frame(String device, byte[] frame) {
+        call("frame " + device + " " + HexFormat.of().formatHex(frame));
     }
 
     /** Makes one HTTP request and returns the server's name. */
