@@ -1,6 +1,5 @@
 package io.shunt.cli;
 
-import io.shunt.api.Json;
 import io.shunt.snapshot.Status;
 import java.io.PrintWriter;
 import java.time.Instant;
@@ -31,17 +30,12 @@ final class StatusCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private CommandSpec spec;
 
-    enum Format {
-        TEXT,
-        JSON
-    }
-
     @Option(
             names = {"-o", "--output"},
             paramLabel = "FORMAT",
-            defaultValue = "text",
-            description = "`text`; or `json`, as /api/v1/status.")
-    private Format format = Format.TEXT;
+            defaultValue = "table",
+            description = "`table`; `wide`, with each program, map and device; `json` or `yaml`, as /api/v1/status.")
+    private OutputFormat format = OutputFormat.TABLE;
 
     @Mixin
     private ApiClient api = new ApiClient();
@@ -51,9 +45,9 @@ final class StatusCommand implements Callable<Integer> {
         Status status = api.get("/api/v1/status", Status.class);
         PrintWriter out = spec.commandLine().getOut();
         switch (format) {
-            case TEXT -> new StatusScreen(status, Instant.now()).print(out);
-            case JSON ->
-                out.println(Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(status));
+            case TABLE -> new StatusScreen(status, Instant.now()).print(out);
+            case WIDE -> new StatusScreen(status, Instant.now()).printWide(out);
+            case JSON, YAML -> format.write(status, out);
         }
         return status.healthy() ? 0 : CommandTree.FAILURE;
     }

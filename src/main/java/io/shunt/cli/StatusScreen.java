@@ -13,6 +13,7 @@ import io.shunt.snapshot.Status.StaleSocketsView;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -22,6 +23,8 @@ import java.util.stream.Collectors;
 /** The daemon's status for people: the verdict first, then what it rests on, then what went wrong. */
 final class StatusScreen {
     private static final int DEVICES_SHOWN = 8;
+    /** From this share of a map on, whoever looks should think of a larger one. */
+    private static final double NEARLY_FULL = 0.8;
 
     private final Status status;
     private final Instant now;
@@ -31,7 +34,32 @@ final class StatusScreen {
         this.now = now;
     }
 
+    /** What fits one screen: of programs and maps a line each, and those that need a look. */
     void print(PrintWriter out) {
+        printSummary(out);
+        out.println("Programs  " + programs());
+        out.println("Maps      " + maps());
+        printEphemeralNodePorts(out);
+        printPrograms(
+                status.programs().stream()
+                        .filter(program -> !program.attached())
+                        .toList(),
+                out);
+        printMaps(status.maps().stream().filter(map -> use(map) >= NEARLY_FULL).toList(), out);
+        printWhatFailed(out);
+    }
+
+    /** All of it. */
+    void printWide(PrintWriter out) {
+        printSummary(out);
+        printEphemeralNodePorts(out);
+        printPrograms(status.programs(), out);
+        printMaps(status.maps(), out);
+        printDevices(out);
+        printWhatFailed(out);
+    }
+
+    private void printSummary(PrintWriter out) {
         SourceView source = status.source();
         out.println("Shunt     " + status.version() + " on " + status.node() + ", up " + age(status.started()));
         out.println("Health    " + (status.healthy() ? "healthy" : "NOT HEALTHY"));
@@ -46,9 +74,9 @@ final class StatusScreen {
         out.println("Devices   " + devices());
         out.println("Flows     " + flows());
         out.println("Stale     " + staleSockets());
-        printEphemeralNodePorts(out);
-        printPrograms(out);
-        printMaps(out);
+    }
+
+    private void printWhatFailed(PrintWriter out) {
         printFailedCalls(out);
         printDrops(out);
         printProblems(out);
@@ -111,13 +139,39 @@ final class StatusScreen {
         return (events.isEmpty() ? "none" : events) + (errors.isEmpty() ? "" : "; errors: " + errors);
     }
 
-    private void printPrograms(PrintWriter out) {
-        if (status.programs().isEmpty()) {
+    private String programs() {
+        long attached = status.programs().stream().filter(ProgramView::attached).count();
+        String targets =
+                status.programs().stream().map(ProgramView::target).distinct().collect(Collectors.joining(", "));
+        return attached + " of " + status.programs().size() + " attached" + (targets.isEmpty() ? "" : " to " + targets);
+    }
+
+    private String maps() {
+        long bytes = status.maps().stream().mapToLong(MapView::bytes).sum();
+        return status.maps().size() + " with " + size(bytes)
+                + status.maps().stream()
+                        .max(Comparator.comparingDouble(StatusScreen::use))
+                        .filter(fullest -> use(fullest) > 0)
+                        .map(fullest -> "; the fullest is " + fullest.name() + ", " + percent(fullest))
+                        .orElse("");
+    }
+
+    /** What share of a map is in use; 0 where that is not known. */
+    private static double use(MapView map) {
+        return map.entries() < 0 || map.maxEntries() <= 0 ? 0 : (double) map.entries() / map.maxEntries();
+    }
+
+    private static String percent(MapView map) {
+        return String.format(Locale.ROOT, "%.1f %%", 100 * use(map));
+    }
+
+    private static void printPrograms(List<ProgramView> programs, PrintWriter out) {
+        if (programs.isEmpty()) {
             return;
         }
         out.println();
         TextTable table = new TextTable("PROGRAM", "HOOK", "ATTACHED", " INSTRUCTIONS", "TARGET");
-        for (ProgramView program : status.programs()) {
+        for (ProgramView program : programs) {
             table.row(
                     program.name(),
                     program.hook(),
@@ -128,22 +182,34 @@ final class StatusScreen {
         table.print(out);
     }
 
-    private void printMaps(PrintWriter out) {
-        if (status.maps().isEmpty()) {
+    private static void printMaps(List<MapView> maps, PrintWriter out) {
+        if (maps.isEmpty()) {
             return;
         }
         out.println();
         TextTable table = new TextTable("MAP", " ENTRIES", " MAXIMUM", " USED", " MEMORY");
-        for (MapView map : status.maps()) {
+        for (MapView map : maps) {
             boolean known = map.entries() >= 0 && map.maxEntries() > 0;
             table.row(
                     map.name(),
                     known ? map.entries() : "-",
                     map.maxEntries(),
-                    known ? String.format(Locale.ROOT, "%.1f %%", 100.0 * map.entries() / map.maxEntries()) : "-",
+                    known ? percent(map) : "-",
                     size(map.bytes()));
         }
         table.print(out);
+    }
+
+    private void printDevices(PrintWriter out) {
+        if (!status.packets().devices().isEmpty()) {
+            out.println();
+            TextTable table = new TextTable("DEVICE", "PROGRAM", "DIRECTION", "ATTACHED");
+            status.packets()
+                    .devices()
+                    .forEach(each ->
+                            table.row(each.device(), each.program(), each.direction(), each.attached() ? "yes" : "NO"));
+            table.print(out);
+        }
     }
 
     private void printFailedCalls(PrintWriter out) {

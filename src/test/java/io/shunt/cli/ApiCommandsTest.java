@@ -12,6 +12,8 @@ import io.shunt.health.Probes;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.HostPort;
 import io.shunt.snapshot.FixedSnapshots;
+import io.shunt.snapshot.ServiceView;
+import io.shunt.snapshot.ServiceView.FrontendView;
 import io.shunt.snapshot.Status;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -19,13 +21,18 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.dataformat.yaml.YAMLMapper;
 
 /** `shunt status` and `shunt service list` against real servers. */
 class ApiCommandsTest {
@@ -72,15 +79,9 @@ class ApiCommandsTest {
                         Devices   eth0, veth1; none that is up is called wlan0
                         Flows     17 of 131072
                         Stale     on for UDP; ended 4 UDP, 1 TCP
+                        Programs  2 of 2 attached to /sys/fs/cgroup
+                        Maps      2 with 4.0 MiB; the fullest is frontends, 0.0 %
                         NodePorts 2 may be given to clients, the first is 30053: add the cluster's node ports to net.ipv4.ip_local_reserved_ports
-
-                        PROGRAM   HOOK             ATTACHED  INSTRUCTIONS  TARGET
-                        connect4  cgroup/connect4  yes                412  /sys/fs/cgroup
-                        connect6  cgroup/connect6  yes                530  /sys/fs/cgroup
-
-                        MAP        ENTRIES  MAXIMUM   USED   MEMORY
-                        frontends        3    65536  0.0 %  4.0 MiB
-                        origins          -    16384      -  2.0 KiB
 
                         FAILED CALL  MAP        ERRORS  OF
                         update       frontends       1  12
@@ -112,9 +113,70 @@ class ApiCommandsTest {
     }
 
     @Test
-    void status_asJson_isTheApis() {
-        assertThat(shell.run("status", "-o", "json")).isZero();
-        assertThat(Json.MAPPER.readValue(shell.out(), Status.class)).isEqualTo(snapshots.status);
+    void status_wide_namesEachProgramMapAndDevice() {
+        assertThat(shell.run("status", "-o", "wide")).isZero();
+
+        assertThat(shell.out()).contains("""
+                        NodePorts 2 may be given to clients, the first is 30053: add the cluster's node ports to net.ipv4.ip_local_reserved_ports
+
+                        PROGRAM   HOOK             ATTACHED  INSTRUCTIONS  TARGET
+                        connect4  cgroup/connect4  yes                412  /sys/fs/cgroup
+                        connect6  cgroup/connect6  yes                530  /sys/fs/cgroup
+
+                        MAP        ENTRIES  MAXIMUM   USED   MEMORY
+                        frontends        3    65536  0.0 %  4.0 MiB
+                        origins          -    16384      -  2.0 KiB
+
+                        DEVICE  PROGRAM       DIRECTION  ATTACHED
+                        eth0    from_outside  ingress    yes
+                        eth0    from_host     egress     yes
+                        veth1   from_pod      ingress    yes
+
+                        FAILED CALL  MAP        ERRORS  OF
+                        """);
+    }
+
+    @Test
+    void status_namesMapsThatAreNearlyFull() {
+        Status status = snapshots.status;
+        snapshots.status = FixedSnapshots.withMaps(
+                status, new Status.MapView("frontends", 800, 1000, 4096), new Status.MapView("sets", 799, 1000, 4096));
+        assertThat(shell.run("status")).isZero();
+        assertThat(shell.out())
+                .contains(
+                        "Maps      2 with 8.0 KiB; the fullest is frontends, 80.0 %\n", "\nfrontends      800     1000")
+                .doesNotContain("\nsets");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"json", "yaml", "YAML"})
+    void status_forPrograms_isTheApis(String format) {
+        assertThat(shell.run("status", "-o", format)).isZero();
+        assertThat(new YAMLMapper().readValue(shell.out(), Status.class)).isEqualTo(snapshots.status);
+    }
+
+    @Test
+    void yaml_isWrittenAsPeopleWriteIt() {
+        assertThat(shell.run("service", "list", "dns", "-o", "yaml")).isZero();
+        assertThat(shell.out()).isEqualTo("""
+                - namespace: default
+                  name: dns
+                  port: ""
+                  protocol: UDP
+                  family: IPv4
+                  serviceId: -1
+                  frontends:
+                  - address: 10.96.0.10:53/UDP
+                    inside: cluster
+                    outside: cluster
+                    restricted: false
+                  backends: []
+                  sourceRanges: []
+                  affinitySeconds: 0
+                  connections: 0
+                  refused: 0
+                  error: map is full
+                """);
     }
 
     @Test
@@ -133,9 +195,9 @@ class ApiCommandsTest {
     void serviceList_wide_namesEachBackend() {
         assertThat(shell.run("service", "list", "-n", "shop", "-o", "wide")).isZero();
         assertThat(shell.out()).isEqualTo("""
-                NAMESPACE  NAME  PORT  ID  FRONTEND                                                       CONNECTIONS  REFUSED  BACKENDS
-                shop       web   http   7  10.96.0.1:80/TCP,203.0.113.1:80/TCP(outside:local,restricted)          300        2  10.0.0.2:8080,10.0.0.3:8080(draining)
-                shop       web   http   8  [fd00::1]:80/TCP                                                         5        0  [fd00:1::2]:8080
+                NAMESPACE  NAME  PORT  ID  CONNECTIONS  REFUSED  FRONTEND                                                       BACKENDS
+                shop       web   http   7          300        2  10.96.0.1:80/TCP,203.0.113.1:80/TCP(outside:local,restricted)  10.0.0.2:8080,10.0.0.3:8080(draining)
+                shop       web   http   8            5        0  [fd00::1]:80/TCP                                               [fd00:1::2]:8080
                 """);
     }
 
@@ -145,6 +207,62 @@ class ApiCommandsTest {
         assertThat(List.of(Json.MAPPER.readValue(shell.out(), ServiceEntry[].class)))
                 .extracting(ServiceEntry::name)
                 .containsExactly("dns");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    dns                    | dns
+                    shop/web               | web web
+                    web*                   | web web
+                    s*p/*                  | web web
+                    default/d?s            |
+                    -n shop dns            |
+                    -n shop                | web web
+                    -a 10.96.0.10          | dns
+                    -a 10.96.0.10:53       | dns
+                    -a 10.96.0.1           | web
+                    -a 10.96.0.1:8         |
+                    -a 10.0.0.3:8080       | web
+                    -a fd00:0::1           | web
+                    -a [fd00::1]:80        | web
+                    -n default -a fd00::1  |
+                    """)
+    void serviceList_isFilteredByNameAndAddress(String filter, @Nullable String found) {
+        String arguments = "service list -o json " + filter;
+        assertThat(shell.run(arguments.split(" ", -1))).as(shell.err()).isEqualTo(found == null ? 1 : 0);
+        if (found != null) {
+            assertThat(Arrays.stream(Json.MAPPER.readValue(shell.out(), ServiceEntry[].class))
+                            .map(ServiceEntry::name))
+                    .containsExactly(found.split(" ", -1));
+        }
+    }
+
+    @Test
+    void serviceList_ofAWrongAddress_exits2() {
+        assertThat(shell.run("service", "list", "-a", "10.96.0")).isEqualTo(2);
+        assertThat(shell.err())
+                .isEqualTo("shunt service list: --address must be an address, with a port or without, as 10.96.0.10,"
+                        + " 10.96.0.10:53 or [fd00::10]:53, not \"10.96.0\"\n");
+    }
+
+    @Test
+    void serviceList_keepsItsLinesShort_whereOneServiceHasManyAddresses() {
+        List<FrontendView> many = IntStream.range(1, 60)
+                .mapToObj(i -> new FrontendView("192.0.2." + i + ":80/TCP", "cluster", "cluster", false))
+                .toList();
+        snapshots.services =
+                List.of(new ServiceView("shop", "web", "http", "TCP", "IPv4", 7, many, List.of(), List.of(), 0, ""));
+        assertThat(shell.run("service", "list")).isZero();
+        assertThat(shell.out()).contains("192.0.2.1:80/TCP,192.0.2.2:80/TCP,192.0.2.3:80/TCP and 56 more  ");
+        assertThat(shell.run("service", "list", "-o", "wide")).isZero();
+        assertThat(shell.out()).contains("192.0.2.59:80/TCP");
+    }
+
+    @Test
+    void serviceList_ofALargeCluster_isOneLineAPort() {
+        snapshots.services = FixedSnapshots.services(10_000);
+        assertThat(shell.run("service", "list")).isZero();
+        assertThat(shell.out().lines()).hasSize(10_001).allMatch(line -> line.length() < 100);
     }
 
     @Test
@@ -208,8 +326,8 @@ class ApiCommandsTest {
 
     @Test
     void wrongFormat_exits2_andNamesTheRightOnes() {
-        assertThat(shell.run("service", "list", "-o", "yaml")).isEqualTo(2);
-        assertThat(shell.err()).contains("--output", "yaml", "WIDE");
+        assertThat(shell.run("service", "list", "-o", "xml")).isEqualTo(2);
+        assertThat(shell.err()).contains("--output", "xml", "TABLE, WIDE, JSON, YAML");
     }
 
     @Test

@@ -207,6 +207,28 @@ public final class FixedSnapshots implements Snapshots {
                 .toList();
     }
 
+    /** The same with other maps. */
+    public static Status withMaps(Status status, MapView... maps) {
+        return new Status(
+                status.version(),
+                status.node(),
+                status.started(),
+                status.healthy(),
+                status.complaints(),
+                status.source(),
+                status.programs(),
+                List.of(maps),
+                status.services(),
+                status.failedServices(),
+                status.backends(),
+                status.calls(),
+                status.socketErrors(),
+                status.packets(),
+                status.staleSockets(),
+                status.ephemeralNodePorts(),
+                status.errors());
+    }
+
     public static Status healthyStatus() {
         return status(true, List.of(), List.of());
     }
