@@ -55,7 +55,7 @@ public final class CommandTree {
                 .addSubcommand(new CommandLine(new ServiceCommand()).addSubcommand(new ServiceListCommand()))
                 .addSubcommand(new FlowsCommand())
                 .addSubcommand(new CommandLine(new BpfCommand()).addSubcommand(new BpfDumpCommand(pinned)))
-                .addSubcommand(new CleanupCommand(pinned))
+                .addSubcommand(new CleanupCommand(pinned, environment))
                 .addSubcommand(new CompletionCommand());
         commands.getCommandSpec()
                 .addOption(OptionSpec.builder("-V", "--version")
