@@ -149,7 +149,8 @@ final class PageServer implements AutoCloseable {
         String reason = String.valueOf(e.getMessage());
         if (reason.contains("in use")) {
             return "port " + address.getPort() + " is taken " + given
-                    + ": stop what listens there, or give another address:port";
+                    + ": stop what listens there (kube-proxy, if it still runs on this node), or give another"
+                    + " address:port";
         }
         if (reason.contains("assign")) {
             return "no interface of this machine has the address " + given + ": give one that it has, or 0.0.0.0";

@@ -399,10 +399,19 @@ final class RunCommand implements Callable<Integer> {
 
     private Path cgroup2() throws IOException {
         if (cgroupRoot == null) {
-            return new MountTable(MOUNTS)
+            Path found = new MountTable(MOUNTS)
                     .cgroup2()
                     .orElseThrow(() -> wrong("no cgroup2 file system is mounted: mount one (mount -t cgroup2 none"
                             + " /sys/fs/cgroup), or give --cgroup-root"));
+            // All but the root have it.
+            if (Files.exists(found.resolve("cgroup.type"))) {
+                spec.commandLine()
+                        .getErr()
+                        .println("shunt run: warning: " + found + " is not the machine's whole cgroup2 but a part, as a"
+                                + " container sees it: Services are served to sockets in that part alone; mount the"
+                                + " host's /sys/fs/cgroup (hostPath) elsewhere, and name that by --cgroup-root");
+            }
+            return found;
         }
         // Only cgroup2 has it, and in every directory.
         if (!Files.exists(cgroupRoot.resolve("cgroup.controllers"))) {

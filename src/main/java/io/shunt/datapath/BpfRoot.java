@@ -4,6 +4,8 @@ import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.Syscalls;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -49,6 +51,16 @@ final class BpfRoot implements AutoCloseable {
             }
             Files.createDirectories(root.resolve("maps"));
             Files.createDirectories(root.resolve("links"));
+        } catch (AccessDeniedException e) {
+            throw new InstallationException(
+                    "--bpf-root " + root + " cannot be used: permission denied at " + e.getFile() + ": "
+                            + (Confinement.isRoot() ? Confinement.cure() : "run as root"),
+                    e);
+        } catch (FileSystemException e) {
+            throw new InstallationException(
+                    "--bpf-root " + root + " cannot be used: " + e.getMessage()
+                            + ": the bpffs has to be mounted such that directories can be made in it",
+                    e);
         } catch (BpfException | IOException e) {
             throw new InstallationException(
                     "--bpf-root " + root + " cannot be used: " + e.getMessage()

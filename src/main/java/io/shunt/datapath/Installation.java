@@ -8,7 +8,7 @@ import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.BpfObject;
 import io.shunt.libbpf.BpfProgram;
-import io.shunt.libbpf.Capability;
+import io.shunt.libbpf.Errno;
 import io.shunt.libbpf.Fd;
 import io.shunt.libbpf.LayoutMismatchException;
 import io.shunt.libbpf.LibraryMissingException;
@@ -256,9 +256,7 @@ public final class Installation implements AutoCloseable {
             throw new InstallationException(
                     "kernel " + release + " is too old: shunt needs Linux " + KernelVersion.FLOOR + " or newer");
         }
-        Set<Capability> held = Capability.effective();
-        if (!held.contains(Capability.CAP_SYS_ADMIN)
-                && !held.containsAll(Set.of(Capability.CAP_BPF, Capability.CAP_NET_ADMIN, Capability.CAP_PERFMON))) {
+        if (!Confinement.hasCapabilities()) {
             throw new InstallationException("missing capabilities: run as root, or with CAP_BPF, CAP_NET_ADMIN and "
                     + "CAP_PERFMON (CAP_SYS_ADMIN to mount a bpffs)");
         }
@@ -285,12 +283,18 @@ public final class Installation implements AutoCloseable {
                         e);
             case BpfException failed ->
                 new InstallationException(
-                        failed.getMessage()
-                                + ": look at the capabilities (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON), and at the"
-                                + " kernel's log",
+                        failed.getMessage() + ": "
+                                + (isRefusal(failed) && Confinement.hasCapabilities()
+                                        ? Confinement.cure()
+                                        : "look at the capabilities (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON), and at the"
+                                                + " kernel's log"),
                         e);
             default -> e;
         };
+    }
+
+    private static boolean isRefusal(BpfException failed) {
+        return failed.errno().equals(Errno.EPERM) || failed.errno().equals(Errno.EACCES);
     }
 
     static byte[] read(String resource) {

@@ -60,6 +60,16 @@ final class ApiServerAccess {
         return config;
     }
 
+    /** Whether a pod is told of the API server by the Service kubernetes' address: the kubelet gives it by this name too. */
+    static boolean isByService(SourceOptions options, Map<String, String> environment) {
+        String host = environment.get("KUBERNETES_SERVICE_HOST");
+        String port = environment.getOrDefault("KUBERNETES_SERVICE_PORT", "443");
+        return options.kubeconfig() == null
+                && options.apiServer() == null
+                && host != null
+                && host.equals(environment.get("KUBERNETES_PORT_" + port + "_TCP_ADDR"));
+    }
+
     private static Config pod(@Nullable String apiServer, Map<String, String> environment, Path secrets) {
         String host = environment.get("KUBERNETES_SERVICE_HOST");
         if (apiServer == null && (host == null || host.isEmpty())) {

@@ -53,6 +53,11 @@ record Failure(Cause cause, String message) {
         return new Failure(cause, "status " + code + detail);
     }
 
+    /** Whether nobody answered. */
+    boolean isSilence() {
+        return cause == Cause.CONNECTION || cause == Cause.TIMEOUT;
+    }
+
     /** What to do about it, for a request to read {@code resource}. */
     String cure(String resource) {
         return switch (cause) {

@@ -52,6 +52,11 @@ final class KubernetesSource implements Source {
     private final SourceCounters counters = new SourceCounters();
     private final Problems problems = new Problems(counters);
     private final Ledger ledger = new Ledger(counters);
+    private static final String CURE_OF_SERVICE =
+            "this is the cluster IP of Service kubernetes, which kube-proxy serves as"
+                    + " long as it runs, and Shunt only once it has reached the API server: give the API server's own address"
+                    + " (k8sServiceHost of the chart, --master, or KUBERNETES_SERVICE_HOST)";
+
     private final Map<String, Instant> heard = new ConcurrentHashMap<>();
     private final Set<String> listed = ConcurrentHashMap.newKeySet();
     /** The objects that are refused; they hold back {@code Complete}, as an earlier process may have programmed them. */
@@ -66,9 +71,20 @@ final class KubernetesSource implements Source {
     private final String url;
     private final String nodeName;
 
-    /** @throws SourceConfigurationException if no client can be made with {@code config} */
+    private final boolean byService;
+
+    /** As the other, with an address of the API server's own. */
     KubernetesSource(Config config, String nodeName) {
+        this(config, nodeName, false);
+    }
+
+    /**
+     * @param byService whether the API server is reached by the Service kubernetes, as which somebody has to serve it
+     * @throws SourceConfigurationException if no client can be made with {@code config}
+     */
+    KubernetesSource(Config config, String nodeName, boolean byService) {
         this.nodeName = nodeName;
+        this.byService = byService;
         this.url = config.getMasterUrl().replaceAll("/$", "");
         try {
             this.client = new KubernetesClientBuilder()
@@ -279,7 +295,7 @@ final class KubernetesSource implements Source {
                         "",
                         "",
                         verb + " of " + resource + " failed with " + failure.message(),
-                        failure.cure(resource)));
+                        byService && failure.isSilence() ? CURE_OF_SERVICE : failure.cure(resource)));
         if (resource.equals(NODES) && !nodeFailed) {
             nodeFailed = true;
             tellIfListed();

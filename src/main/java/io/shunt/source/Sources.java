@@ -17,7 +17,9 @@ public final class Sources {
     public static Source of(String spec, SourceOptions options) {
         if (spec.equals("kubernetes")) {
             return new KubernetesSource(
-                    ApiServerAccess.of(options, System.getenv(), ApiServerAccess.POD_SECRETS), options.nodeName());
+                    ApiServerAccess.of(options, System.getenv(), ApiServerAccess.POD_SECRETS),
+                    options.nodeName(),
+                    ApiServerAccess.isByService(options, System.getenv()));
         }
         if (spec.startsWith(FILE) && spec.length() > FILE.length()) {
             return new FileSource(

@@ -371,7 +371,8 @@ class HttpFacesTest {
             assertThatThrownBy(() -> HttpFaces.open(health, wanted, probes, snapshots, flows, metrics, Map.of()))
                     .isInstanceOf(IOException.class)
                     .hasMessage("port " + port + " is taken (--metrics-bind-address 127.0.0.1:" + port
-                            + "): stop what listens there, or give another address:port");
+                            + "): stop what listens there (kube-proxy, if it still runs on this node), or give another"
+                            + " address:port");
             await().untilAsserted(() -> assertThatThrownBy(() -> new Socket(ANY_V4.getAddress(), healthPort).close())
                     .isInstanceOf(ConnectException.class));
         }

@@ -156,7 +156,7 @@ class KubeProxyRulesTest {
         List<String> others = namespace.run("nft", "list", "ruleset");
         namespace.run("nft", """
                 table ip kube-proxy {
-                    chain service-1 { dnat to 10.1.0.2:8080; }
+                    chain service-1 { meta l4proto tcp dnat to 10.1.0.2:8080; }
                     map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.96.0.10 . tcp . 80 : goto service-1 }; }
                     chain services { ip daddr . meta l4proto . th dport vmap @service-ips; }
                     chain nat-output { type nat hook output priority -100; jump services; }

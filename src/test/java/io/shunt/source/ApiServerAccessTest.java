@@ -213,4 +213,21 @@ class ApiServerAccessTest {
                 .hasMessageStartingWith("no client for API server https://192.0.2.1:6443: ")
                 .hasMessageEndingWith("; check the certificates and keys of its configuration");
     }
+
+    @ParameterizedTest
+    @CsvSource({
+        "10.96.0.1, 443, KUBERNETES_PORT_443_TCP_ADDR, 10.96.0.1, true",
+        "192.168.7.1, 6443, KUBERNETES_PORT_443_TCP_ADDR, 10.96.0.1, false",
+        "192.168.7.1, 443, KUBERNETES_PORT_443_TCP_ADDR, 10.96.0.1, false",
+        "192.168.7.1, 443, OTHER, 192.168.7.1, false",
+    })
+    void isByService_ifTheAddressIsTheKubeletsOwnWord(
+            String host, String port, String variable, String address, boolean byService) {
+        Map<String, String> environment =
+                Map.of("KUBERNETES_SERVICE_HOST", host, "KUBERNETES_SERVICE_PORT", port, variable, address);
+        assertThat(ApiServerAccess.isByService(new SourceOptions("n", null, null), environment))
+                .isEqualTo(byService);
+        assertThat(ApiServerAccess.isByService(new SourceOptions("n", null, "https://192.0.2.1"), environment))
+                .isFalse();
+    }
 }

@@ -313,6 +313,19 @@ class KubernetesSourceTest {
         eventually(() -> assertThat(problems()).isEmpty());
     }
 
+    @Test
+    void nobodyAtTheClusterIp_isSaidWithTheCure() {
+        Config config = config();
+        server.close();
+        try (Source unreached = new KubernetesSource(config, "node-1", true)) {
+            unreached.start(told);
+            eventually(() -> assertThat(unreached.status().problems())
+                    .anySatisfy(problem -> assertThat(problem.toString())
+                            .contains("list of services failed with no connection")
+                            .contains("this is the cluster IP of Service kubernetes", "k8sServiceHost of the chart")));
+        }
+    }
+
     /** fabric8's own mock server, as it can speak TLS with a certificate that nobody trusts. */
     @Test
     void untrustedCertificate_isATlsProblem() {

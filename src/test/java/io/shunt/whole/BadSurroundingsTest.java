@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.MapType;
+import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Load;
 import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Traffic;
@@ -12,6 +13,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -146,6 +148,75 @@ class BadSurroundingsTest {
         assertThat(site.node().traffic().request(VIP, 80)).isEqualTo("web-0");
     }
 
+    /** What a security module, seccomp or a rootless container does: all capabilities, and EPERM all the same. */
+    @Test
+    void capabilitiesThatDoNotHelp() {
+        Launcher launcher = Launcher.plain().under("unshare", "--user", "--map-root-user");
+        assertThat(complaint(site.run(launcher), 1))
+                .contains(
+                        ": EPERM",
+                        "AppArmor or SELinux",
+                        "appArmorProfile Unconfined",
+                        "a user namespace",
+                        "journalctl -k");
+    }
+
+    @Test
+    void aBpfRootThatNobodyMayWriteTo() throws IOException {
+        Path theirs = Files.createDirectory(Path.of(site.bpfRoot() + "-theirs"));
+        try {
+            Files.setAttribute(theirs, "unix:uid", 65534);
+            Files.setPosixFilePermissions(theirs, PosixFilePermissions.fromString("rwx--x--x"));
+            Launcher launcher = Launcher.plain().under("setpriv", ONLY_WHAT_THE_CHART_GIVES, "--inh-caps=-all");
+            assertThat(complaint(site.run(launcher, "--bpf-root=" + theirs.resolve("shunt")), 1))
+                    .startsWith("shunt run: --bpf-root " + theirs + "/shunt cannot be used: permission denied at ")
+                    .contains("AppArmor or SELinux");
+        } finally {
+            Files.delete(theirs);
+        }
+    }
+
+    @Test
+    void aReadOnlyBpffs() {
+        Launcher launcher = inOwnMounts("mount -o remount,bind,ro /sys/fs/bpf && exec \"$@\"");
+        assertThat(complaint(site.run(launcher), 1))
+                .startsWith("shunt run: --bpf-root " + site.bpfRoot() + " cannot be used: ")
+                .contains("Read-only file system: the bpffs has to be mounted such that directories can be made in it");
+    }
+
+    /** Programs are attached to a directory that is open for reading. */
+    @Test
+    void aReadOnlyCgroupMount_doesNotMatter() {
+        Launcher launcher = inOwnMounts("mount -o remount,bind,ro " + Cgroup.root() + " && exec \"$@\"");
+        NodePod server = site.servers(1).getFirst();
+        site.write(
+                "web.yaml",
+                Manifest.service("web", List.of(VIP), "http 80 TCP"),
+                Manifest.slice("web", "IPv4", List.of(server.v4()), "http " + Site.HTTP + " TCP"));
+        site.start(launcher, "file:" + site.manifests()).awaitReady();
+        assertThat(site.node().traffic().request(VIP, 80)).isEqualTo("web-0");
+    }
+
+    @Test
+    void aContainersOwnPartOfTheCgroups_isWarnedOf() {
+        Launcher launcher = Launcher.plain()
+                .under(
+                        "sh",
+                        "-c",
+                        "echo $$ > \"$0\"/cgroup.procs && exec unshare --cgroup --mount --propagation=private sh -c '"
+                                + "umount --all --types cgroup2 && mount -t cgroup2 none " + Cgroup.root()
+                                + " && exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"' sh \"$@\"",
+                        site.cgroupRoot().toString());
+        Launcher.Outcome outcome = launcher.run(
+                "run", "--source=file:" + site.manifests(), "--bpf-root=" + site.bpfRoot(), "--devices=none");
+        assertThat(outcome.err().lines().toList())
+                .hasSize(2)
+                .first()
+                .asString()
+                .startsWith("shunt run: warning: " + Cgroup.root() + " is not the machine's whole cgroup2 but a part")
+                .endsWith("name that by --cgroup-root");
+    }
+
     @Test
     void noLibbpf() {
         Launcher launcher = Launcher.plain().with("SHUNT_JAVA_OPTS", "-Dshunt.libbpf=nope.so");
@@ -171,7 +242,8 @@ class BadSurroundingsTest {
             String address = "127.0.0.1:" + taken.getLocalPort();
             assertThat(complaint(site.run(Launcher.plain(), flag + "=" + address), 1))
                     .isEqualTo("shunt run: port " + taken.getLocalPort() + " is taken (" + flag + " " + address
-                            + "): stop what listens there, or give another address:port");
+                            + "): stop what listens there (kube-proxy, if it still runs on this node), or give another"
+                            + " address:port");
         }
     }
 
