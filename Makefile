@@ -37,8 +37,8 @@ build: deps $(HOME_DIR)/shunt.aot ## lay out target/shunt/bin/shunt with its jar
 fmt: deps ## format the Java sources
 	@$(MVN) -q spotless:apply
 
-docs: deps ## write docs/configuration.md anew, from the commands' own help
-	@$(MVN) -q test -Dtest=ConfigurationDocTest -Dshunt.docs.write=true
+docs: deps ## write docs/configuration.md and the chart's table of values anew, from what the program and values.yaml say
+	@$(MVN) -q test -Dtest=ConfigurationDocTest,ValuesTest -Dshunt.docs.write=true
 
 image: ## build the container image IMAGE (shunt:dev), with docker, on BASE
 	@command -v docker >/dev/null || { echo "make image needs docker, and there is none here" >&2; exit 1; }

@@ -1,0 +1,46 @@
+{{- /* What the schema cannot say. */}}
+{{- define "shunt.checks" -}}
+{{- if and (not .Values.k8sServiceHost) (not .Values.kubeProxy.running) }}
+{{- fail "k8sServiceHost is empty: without kube-proxy the kubernetes Service is not there until Shunt has reached the API server. Give an address of the API server that needs no Service (k8sServiceHost=192.0.2.10), or k8sServiceHost=auto on kubeadm's clusters, or kubeProxy.running=true while kube-proxy runs on the same nodes" }}
+{{- end }}
+{{- if eq (include "shunt.healthz" .) (include "shunt.metrics" .) }}
+{{- fail (printf "healthzBindAddress and metricsBindAddress are both %s: give two ports" (include "shunt.healthz" .)) }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
+{{- fail "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true, so every sample would be there twice: enable one" }}
+{{- end }}
+{{- $monitored := or .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
+{{- if and $monitored (regexMatch "^(127\\.|\\[::1\\])" (include "shunt.metrics" .)) }}
+{{- fail (printf "metricsBindAddress is %s, where Prometheus does not reach it: leave it empty, or give 0.0.0.0:PORT, or enable no monitor" .Values.metricsBindAddress) }}
+{{- end }}
+{{- range $field, $values := dict "metrics.serviceMonitor" .Values.metrics.serviceMonitor "metrics.podMonitor" .Values.metrics.podMonitor "prometheusRule" .Values.prometheusRule }}
+{{- if and $values.enabled (not $values.trustCRDsExist) (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
+{{- fail (printf "%s.enabled is true, and this cluster has no monitoring.coreos.com/v1: install the Prometheus operator's CRDs first, or leave it off, or give %s.trustCRDsExist=true where helm cannot see them (helm template)" $field $field) }}
+{{- end }}
+{{- end }}
+{{- if and (eq .Values.detectLocalMode "BridgeInterface") (not .Values.detectLocal.bridgeInterface) }}
+{{- fail "detectLocalMode is BridgeInterface: give detectLocal.bridgeInterface, the bridge whose ports lead to pods" }}
+{{- end }}
+{{- if and (eq .Values.detectLocalMode "InterfaceNamePrefix") (not .Values.detectLocal.interfaceNamePrefix) }}
+{{- fail "detectLocalMode is InterfaceNamePrefix: give detectLocal.interfaceNamePrefix, how the names of devices to pods begin" }}
+{{- end }}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) .Values.rbac.create }}
+{{- fail "serviceAccount.create is false: give serviceAccount.name, or every pod of the namespace that has none gets Shunt's rights" }}
+{{- end }}
+{{- end }}
+
+{{- /* The API server's HOST and PORT, as two lines of JSON; empty where the kubernetes Service is used. */}}
+{{- define "shunt.apiServer" -}}
+{{- if eq .Values.k8sServiceHost "auto" }}
+{{- $info := lookup "v1" "ConfigMap" "kube-public" "cluster-info" }}
+{{- if not (and $info $info.data $info.data.kubeconfig) }}
+{{- fail "k8sServiceHost is auto, and helm finds no ConfigMap kube-public/cluster-info, which kubeadm makes and `helm template` does not see: give an address of the API server" }}
+{{- end }}
+{{- $server := (first (fromYaml $info.data.kubeconfig).clusters).cluster.server }}
+{{- $port := regexFind ":[0-9]+/?$" $server | trimPrefix ":" | trimSuffix "/" }}
+{{- $host := $server | trimPrefix "https://" | trimSuffix "/" | trimSuffix (printf ":%s" $port) | trimPrefix "[" | trimSuffix "]" }}
+{{- dict "host" $host "port" ($port | default "443") | toJson }}
+{{- else if .Values.k8sServiceHost }}
+{{- dict "host" .Values.k8sServiceHost "port" (int .Values.k8sServicePort | toString) | toJson }}
+{{- end }}
+{{- end }}

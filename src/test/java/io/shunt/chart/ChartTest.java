@@ -1,0 +1,503 @@
+package io.shunt.chart;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.marcnuri.helm.Helm;
+import com.marcnuri.helm.LintResult;
+import io.fabric8.kubernetes.api.model.Capabilities;
+import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.Container;
+import io.fabric8.kubernetes.api.model.ContainerPort;
+import io.fabric8.kubernetes.api.model.EnvVar;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.PodSpec;
+import io.fabric8.kubernetes.api.model.PodTemplateSpec;
+import io.fabric8.kubernetes.api.model.Probe;
+import io.fabric8.kubernetes.api.model.Service;
+import io.fabric8.kubernetes.api.model.ServiceAccount;
+import io.fabric8.kubernetes.api.model.Volume;
+import io.fabric8.kubernetes.api.model.VolumeMount;
+import io.fabric8.kubernetes.api.model.apps.DaemonSet;
+import io.fabric8.kubernetes.api.model.rbac.ClusterRole;
+import io.fabric8.kubernetes.api.model.rbac.ClusterRoleBinding;
+import io.shunt.chart.StrictObjects.PodMonitor;
+import io.shunt.chart.StrictObjects.PrometheusRule;
+import io.shunt.chart.StrictObjects.ServiceMonitor;
+import io.shunt.cli.CommandTree;
+import io.shunt.cli.RunFlags;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The chart, by helm itself. */
+class ChartTest {
+    private static final String USUAL = "k8sServiceHost: 192.0.2.10\n";
+
+    /** No value of its own for these, and why. They can all be given by {@code extraArgs}. */
+    private static final Map<String, String> WITHOUT_VALUE = Map.ofEntries(
+            Map.entry("--config", "the chart's values say all that is in such a file"),
+            Map.entry("--kubeconfig", "it is a pod, with a service account"),
+            Map.entry("--master", "KUBERNETES_SERVICE_HOST says it"),
+            Map.entry("--hostname-override", "NODE_NAME says it"),
+            Map.entry("--node-ip", "every node has another; the Node object says it"),
+            Map.entry("--bind-address", "the same"),
+            Map.entry("--cleanup", "it ends"),
+            Map.entry("--init-only", "it ends; the init container has it"),
+            Map.entry("--write-config-to", "it ends"),
+            Map.entry("--healthz-port", "deprecated"),
+            Map.entry("--metrics-port", "deprecated"),
+            Map.entry("--oom-score-adj", "the kubelet sets it by the pod's priority and resources"),
+            Map.entry("--iptables-sync-period", "how patient /healthz is, which hardly anybody has to say"),
+            Map.entry("--ipvs-sync-period", "the same"));
+
+    /** Ways to install it. */
+    private enum Values {
+        FEWEST(USUAL),
+        AUTO_PORTS_BESIDE_KUBE_PROXY("kubeProxy: {running: true}\n"),
+        BESIDE_KUBE_PROXY_WITH_API_SERVER(USUAL + "kubeProxy: {running: true}\n"),
+        IPV6("""
+                k8sServiceHost: fd00::10
+                healthzBindAddress: "[::1]:1"
+                metricsBindAddress: "[::]:2"
+                clusterCIDR: 10.244.0.0/16,fd00:10:244::/56
+                """),
+        EVERY_FLAG("""
+                k8sServiceHost: api.example
+                k8sServicePort: 443
+                healthzBindAddress: 127.0.0.1:10356
+                metricsBindAddress: 0.0.0.0:10349
+                bpf: {maxServices: 1000, maxBackends: 2000, maxFlows: 3000}
+                devices: [eth0, "bond*", "pod:veth*"]
+                loadBalancer: {algorithm: maglev, acceleration: native}
+                maglev: {tableSize: 4093, maxTables: 7}
+                nodePort: {addresses: [192.0.2.0/24, "fd00::/8"], localhost: false}
+                socketLB: {hostNamespaceOnly: true}
+                endStaleTCP: true
+                mode: nftables
+                masqueradeAll: true
+                clusterCIDR: 10.244.0.0/16
+                detectLocalMode: BridgeInterface
+                detectLocal: {bridgeInterface: cni0, interfaceNamePrefix: veth}
+                conntrack:
+                  maxPerCore: 1
+                  min: 2
+                  tcpEstablishedTimeout: 1h
+                  tcpCloseWaitTimeout: 2m0s
+                  udpTimeout: 3s
+                  udpStreamTimeout: 4s
+                logging: {verbosity: 4}
+                """),
+        EVERYTHING_ELSE("""
+                k8sServiceHost: 192.0.2.10
+                nameOverride: balancer
+                fullnameOverride: node-balancer
+                image:
+                  repository: registry.example:5000/net/shunt
+                  tag: v9
+                  digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+                  pullPolicy: Always
+                imagePullSecrets: [{name: mine}]
+                bpf: {root: /run/bpf, autoMount: {enabled: false}}
+                cgroup: {hostRoot: /sys/fs/cgroup/unified}
+                staleSockets: false
+                extraArgs: [--node-ip=192.0.2.1]
+                extraEnv: [{name: SHUNT_MAX_SERVICES, value: "9"}]
+                extraVolumes: [{name: extra, emptyDir: {}}]
+                extraVolumeMounts: [{name: extra, mountPath: /extra}]
+                podLabels: {k8s-app: shunt, team: net}
+                podAnnotations: {example/why: "because"}
+                podSecurityContext: {fsGroup: 1}
+                securityContext: {capabilities: [BPF, NET_ADMIN], seLinuxOptions: {type: container_t}}
+                affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: proxy, operator: Exists}]}]}}}
+                tolerations: [{key: a, operator: Equal, value: b, effect: NoSchedule}]
+                updateStrategy: {type: OnDelete, rollingUpdate: null}
+                serviceAccount: {name: balancer, annotations: {a: b}}
+                metrics:
+                  job: shunt
+                  serviceMonitor: {enabled: true, interval: 15s, labels: {release: prom}, annotations: {a: b}, trustCRDsExist: true,
+                    relabelings: [{sourceLabels: [__meta_kubernetes_pod_node_name], targetLabel: node}],
+                    metricRelabelings: [{sourceLabels: [__name__], regex: jvm_.*, action: drop}]}
+                prometheusRule: {enabled: true, labels: {release: prom}, annotations: {a: b}, trustCRDsExist: true}
+                dashboards: {enabled: true, namespace: monitoring, annotations: {grafana_folder: Nodes}}
+                """),
+        PRIVILEGED_WITH_POD_MONITOR(USUAL + """
+                securityContext: {privileged: true}
+                rbac: {create: false}
+                serviceAccount: {create: false, name: theirs}
+                metrics: {podMonitor: {enabled: true, trustCRDsExist: true}}
+                """);
+
+        final String yaml;
+
+        Values(String yaml) {
+            this.yaml = yaml;
+        }
+    }
+
+    @TempDir
+    private Path directory;
+
+    @Test
+    void theChart_passesStrictLint() {
+        LintResult result = new Helm(Chart.DIRECTORY).lint().strict().call();
+
+        assertThat(result.isFailed()).as(result.getMessages().toString()).isFalse();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theDaemon_takesWhatIsRendered(Values values) throws IOException {
+        Container daemon = Chart.of(values.yaml).daemon();
+
+        assertThat(flags(daemon))
+                .allSatisfy(flag -> assertThat(RunFlags.synonyms(flag))
+                        .as("shunt run has no %s", flag)
+                        .isNotEmpty());
+        assertThat(daemon.getEnv())
+                .extracting(EnvVar::getName)
+                .allSatisfy(name -> assertThat(RunFlags.variables().contains(name)
+                                || name.equals("KUBERNETES_SERVICE_HOST")
+                                || name.equals("KUBERNETES_SERVICE_PORT"))
+                        .as("shunt run obeys no %s", name)
+                        .isTrue());
+        assertThat(tried(daemon)).isEmpty();
+    }
+
+    private static List<String> flags(Container container) {
+        assertThat(container.getArgs().getFirst()).isEqualTo("run");
+        return container.getArgs().stream()
+                .skip(1)
+                .map(argument -> argument.replaceFirst("=.*", ""))
+                .map(flag -> flag.equals("--v") ? "-v" : flag)
+                .toList();
+    }
+
+    /** What `shunt run` complains of, with these arguments and a cgroup2 where the container has it. */
+    private String tried(Container container) throws IOException {
+        Path cgroup = Files.createDirectory(directory.resolve("cgroup"));
+        Files.createFile(cgroup.resolve("cgroup.controllers"));
+        Map<String, String> environment = new HashMap<>();
+        container
+                .getEnv()
+                .forEach(variable ->
+                        environment.put(variable.getName(), Objects.requireNonNullElse(variable.getValue(), "node-1")));
+        StringWriter said = new StringWriter();
+        PrintWriter out = new PrintWriter(said);
+        int exitCode = new CommandTree(environment, options -> 0, out, out)
+                .execute(container.getArgs().stream()
+                        .map(argument ->
+                                argument.replaceFirst("^--cgroup-root=/host/cgroup$", "--cgroup-root=" + cgroup))
+                        .toArray(String[]::new));
+        assertThat(exitCode).as(said.toString()).isZero();
+        return said.toString();
+    }
+
+    @Test
+    void everyFlag_hasAValue_orAReasonWhyNot() {
+        Set<String> rendered = new TreeSet<>();
+        for (String values : List.of(Values.EVERY_FLAG.yaml, USUAL + "loadBalancer: {mode: dsr}\n")) {
+            flags(Chart.of(values).daemon()).forEach(flag -> rendered.addAll(RunFlags.synonyms(flag)));
+        }
+
+        assertThat(RunFlags.names())
+                .allSatisfy(flag -> assertThat(rendered.contains(flag)).isNotEqualTo(WITHOUT_VALUE.containsKey(flag)));
+        assertThat(RunFlags.names()).containsAll(WITHOUT_VALUE.keySet());
+    }
+
+    @Test
+    void defaults_areLeftToTheProgram() {
+        assertThat(Chart.of(USUAL).daemon().getArgs())
+                .containsExactly(
+                        "run",
+                        "--source=kubernetes",
+                        "--cgroup-root=/host/cgroup",
+                        "--bpf-root=/sys/fs/bpf/shunt",
+                        "--healthz-bind-address=0.0.0.0:10256",
+                        "--metrics-bind-address=127.0.0.1:10249");
+        assertThat(Chart.of(USUAL + "loadBalancer: {mode: dsr}\n").daemon().getArgs())
+                .contains("--forwarding=dsr");
+    }
+
+    @Test
+    void everyNode_getsADaemonInItsNetwork() {
+        PodSpec pod = Chart.of(USUAL).pod();
+
+        assertThat(pod.getHostNetwork()).isTrue();
+        assertThat(pod.getPriorityClassName()).isEqualTo("system-node-critical");
+        assertThat(pod.getTolerations()).singleElement().satisfies(toleration -> {
+            assertThat(toleration.getOperator()).isEqualTo("Exists");
+            assertThat(toleration.getKey()).isNull();
+        });
+    }
+
+    @Test
+    void theSelector_isNeverMoreThanThePodsLabels() {
+        for (Values values : Values.values()) {
+            Chart chart = Chart.of(values.yaml);
+            DaemonSet daemonSet = chart.one(DaemonSet.class);
+            PodTemplateSpec pod = daemonSet.getSpec().getTemplate();
+            Map<String, String> selector = daemonSet.getSpec().getSelector().getMatchLabels();
+
+            assertThat(pod.getMetadata().getLabels()).containsAllEntriesOf(selector);
+            assertThat(selector).doesNotContainKey("k8s-app");
+            chart.all(Service.class)
+                    .forEach(service ->
+                            assertThat(service.getSpec().getSelector()).isEqualTo(selector));
+            chart.all(ServiceMonitor.class)
+                    .forEach(monitor -> assertThat(
+                                    chart.one(Service.class).getMetadata().getLabels())
+                            .containsAllEntriesOf(monitor.spec.selector().getMatchLabels()));
+        }
+        assertThat(Chart.of(USUAL)
+                        .one(DaemonSet.class)
+                        .getSpec()
+                        .getTemplate()
+                        .getMetadata()
+                        .getLabels())
+                .containsEntry("k8s-app", "kube-proxy");
+    }
+
+    @Test
+    void theApiServersAddress_isGivenToTheDaemon() {
+        assertThat(Chart.of("{k8sServiceHost: 192.0.2.10, k8sServicePort: 8443}")
+                        .daemon()
+                        .getEnv())
+                .contains(
+                        new EnvVar("KUBERNETES_SERVICE_HOST", "192.0.2.10", null),
+                        new EnvVar("KUBERNETES_SERVICE_PORT", "8443", null));
+        assertThat(Chart.of("kubeProxy: {running: true}").daemon().getEnv())
+                .extracting(EnvVar::getName)
+                .containsExactly("NODE_NAME");
+    }
+
+    @Test
+    void theImage_isTheChartsVersionUnlessATagOrADigestIsGiven() {
+        assertThat(Chart.of(USUAL).daemon().getImage()).isEqualTo("shunt:0.1.0");
+        assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).daemon().getImage())
+                .isEqualTo("registry.example:5000/net/shunt:v9@sha256:"
+                        + "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', emptyValue = "", textBlock = """
+            ''                                                            | 10256 | 10249 | ''
+            kubeProxy: {running: true}                                    | 10356 | 10349 | ''
+            healthzBindAddress: "127.0.0.1:7"                             | 7     | 10249 | 127.0.0.1
+            healthzBindAddress: "[::1]:7"                                 | 7     | 10249 | ::1
+            {healthzBindAddress: "[::]:7", metricsBindAddress: "1.2.3.4:8"} | 7   | 8     | ''
+            """)
+    void probes_askWhereTheDaemonServes(String values, int healthz, int metrics, String host) {
+        Container daemon = Chart.of(
+                        values.startsWith("{")
+                                ? values.replaceFirst("}$", ", k8sServiceHost: 192.0.2.1}")
+                                : USUAL + values)
+                .daemon();
+
+        assertThat(daemon.getPorts())
+                .extracting(ContainerPort::getName, ContainerPort::getContainerPort)
+                .containsExactly(
+                        org.assertj.core.groups.Tuple.tuple("healthz", healthz),
+                        org.assertj.core.groups.Tuple.tuple("metrics", metrics));
+        Map<Probe, String> probes = Map.of(
+                daemon.getStartupProbe(), "/livez",
+                daemon.getLivenessProbe(), "/livez",
+                daemon.getReadinessProbe(), "/readyz");
+        probes.forEach((probe, path) -> {
+            assertThat(probe.getHttpGet().getPath()).isEqualTo(path);
+            assertThat(probe.getHttpGet().getPort().getStrVal()).isEqualTo("healthz");
+            assertThat(Objects.requireNonNullElse(probe.getHttpGet().getHost(), ""))
+                    .isEqualTo(host);
+            assertThat(probe.getFailureThreshold()).isPositive();
+        });
+    }
+
+    @Test
+    void prometheus_reachesWhatItIsToMonitor() {
+        String monitors = USUAL + "metrics: {%s: {enabled: true, trustCRDsExist: true}}";
+
+        for (String monitor : List.of("serviceMonitor", "podMonitor")) {
+            assertThat(Chart.of(monitors.formatted(monitor)).daemon().getArgs())
+                    .contains("--metrics-bind-address=0.0.0.0:10249");
+        }
+        StrictObjects.Endpoint endpoint = Chart.of(monitors.formatted("podMonitor"))
+                .one(PodMonitor.class)
+                .spec
+                .podMetricsEndpoints()
+                .getFirst();
+        assertThat(endpoint.port()).isEqualTo("metrics");
+        assertThat(endpoint.honorLabels()).isTrue();
+        assertThat(endpoint.relabelings()).singleElement().satisfies(relabeling -> {
+            assertThat(relabeling.targetLabel()).isEqualTo("job");
+            assertThat(relabeling.replacement()).isEqualTo("kube-proxy");
+        });
+    }
+
+    @Test
+    void theJob_isTheSameInMonitorsAndRules() {
+        Chart chart = Chart.of(Values.EVERYTHING_ELSE.yaml);
+
+        assertThat(chart.one(ServiceMonitor.class).spec.endpoints().getFirst().relabelings())
+                .anySatisfy(relabeling -> assertThat(relabeling.replacement()).isEqualTo("shunt"));
+        assertThat(chart.one(PrometheusRule.class).spec.groups())
+                .flatExtracting(PrometheusRule.Group::rules)
+                .extracting(PrometheusRule.Rule::expr)
+                .anySatisfy(expr -> assertThat(expr).contains("job=\"shunt\""))
+                .noneSatisfy(expr -> assertThat(expr).contains("kube-proxy"));
+    }
+
+    @Test
+    void staleSockets_takeMoreRights() {
+        PodSpec with = Chart.of(USUAL).pod();
+        assertThat(with.getHostPID()).isTrue();
+        assertThat(with.getContainers().getFirst().getSecurityContext()).satisfies(rights -> {
+            assertThat(rights.getAllowPrivilegeEscalation()).isTrue();
+            assertThat(rights.getPrivileged()).isNull();
+            assertThat(rights.getCapabilities())
+                    .isEqualTo(new Capabilities(
+                            List.of("BPF", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_PTRACE"), List.of("ALL")));
+        });
+
+        PodSpec without = Chart.of(USUAL + "staleSockets: false").pod();
+        assertThat(without.getHostPID()).isFalse();
+        assertThat(without.getContainers().getFirst().getSecurityContext()).satisfies(rights -> {
+            assertThat(rights.getAllowPrivilegeEscalation()).isFalse();
+            assertThat(rights.getCapabilities())
+                    .isEqualTo(new Capabilities(List.of("BPF", "NET_ADMIN", "PERFMON"), List.of("ALL")));
+        });
+    }
+
+    @Test
+    void theBpffs_isMountedOnTheNodeUnlessToldNotTo() throws IOException {
+        PodSpec pod = Chart.of(USUAL).pod();
+        Container init = pod.getInitContainers().getFirst();
+        assertThat(init.getSecurityContext().getPrivileged()).isTrue();
+        assertThat(init.getVolumeMounts())
+                .filteredOn(mount -> mount.getMountPath().equals("/sys/fs/bpf"))
+                .extracting(VolumeMount::getMountPropagation)
+                .containsExactly("Bidirectional");
+        assertThat(flags(init))
+                .allSatisfy(flag -> assertThat(RunFlags.synonyms(flag)).isNotEmpty());
+
+        assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).pod().getInitContainers())
+                .isEmpty();
+    }
+
+    @Test
+    void volumes_andTheirMountsFitTogether() {
+        for (Values values : Values.values()) {
+            PodSpec pod = Chart.of(values.yaml).pod();
+            Set<String> volumes = pod.getVolumes().stream().map(Volume::getName).collect(Collectors.toSet());
+            Stream.concat(pod.getContainers().stream(), pod.getInitContainers().stream())
+                    .forEach(container -> assertThat(container.getVolumeMounts())
+                            .extracting(VolumeMount::getName)
+                            .isSubsetOf(volumes)
+                            .contains("bpf", "tmp"));
+        }
+        assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).pod().getVolumes())
+                .filteredOn(volume -> volume.getHostPath() != null)
+                .extracting(volume -> volume.getHostPath().getPath())
+                .containsExactly("/run/bpf", "/sys/fs/cgroup/unified");
+    }
+
+    @Test
+    void appArmor_isNamedAsTheClusterNamesIt() {
+        assertThat(Chart.of(USUAL, "1.30.0")
+                        .daemon()
+                        .getSecurityContext()
+                        .getAppArmorProfile()
+                        .getType())
+                .isEqualTo("Unconfined");
+
+        Chart old = Chart.of(USUAL, "1.29.9-gke.1");
+        assertThat(old.daemon().getSecurityContext().getAppArmorProfile()).isNull();
+        assertThat(old.one(DaemonSet.class)
+                        .getSpec()
+                        .getTemplate()
+                        .getMetadata()
+                        .getAnnotations())
+                .containsEntry("container.apparmor.security.beta.kubernetes.io/shunt", "unconfined");
+    }
+
+    @Test
+    void theServiceAccount_isTheOneThatHasTheRights() {
+        for (Values values : Values.values()) {
+            Chart chart = Chart.of(values.yaml);
+            String account = chart.pod().getServiceAccountName();
+            chart.all(ServiceAccount.class)
+                    .forEach(made -> assertThat(made.getMetadata().getName()).isEqualTo(account));
+            chart.all(ClusterRoleBinding.class).forEach(binding -> {
+                assertThat(binding.getSubjects()).singleElement().satisfies(subject -> {
+                    assertThat(subject.getName()).isEqualTo(account);
+                    assertThat(subject.getNamespace()).isEqualTo("kube-system");
+                });
+                assertThat(binding.getRoleRef().getName())
+                        .isEqualTo(chart.one(ClusterRole.class).getMetadata().getName());
+            });
+        }
+        assertThat(Chart.of(Values.PRIVILEGED_WITH_POD_MONITOR.yaml).pod().getServiceAccountName())
+                .isEqualTo("theirs");
+    }
+
+    @Test
+    void nothingIsThere_thatNobodyAskedFor() {
+        assertThat(Chart.of(USUAL).objects())
+                .extracting(HasMetadata::getKind)
+                .containsExactlyInAnyOrder("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "DaemonSet");
+        assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).all(ConfigMap.class))
+                .hasSizeGreaterThanOrEqualTo(3)
+                .allSatisfy(dashboard -> {
+                    assertThat(dashboard.getMetadata().getNamespace()).isEqualTo("monitoring");
+                    assertThat(dashboard.getMetadata().getLabels()).containsEntry("grafana_dashboard", "1");
+                });
+    }
+
+    /** What no cluster could run, and what helm says of it. */
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', textBlock = """
+            {}                                                                  | k8sServiceHost is empty: without kube-proxy the kubernetes Service is not there
+            k8sServiceHost: "https://192.0.2.10"                                | k8sServiceHost
+            k8sServiceHost: "192.0.2.10:6443"                                   | k8sServiceHost
+            {k8sServiceHost: a, k8sServicePort: 0}                              | k8sServicePort
+            {k8sServiceHost: a, k8sServicehost: b}                              | k8sServicehost
+            {k8sServiceHost: a, image: {tga: v1}}                               | tga
+            {k8sServiceHost: a, image: {digest: "sha256:12"}}                   | digest
+            {k8sServiceHost: a, loadBalancer: {mode: DSR}}                      | mode
+            {k8sServiceHost: a, loadBalancer: {acceleration: off}}              | acceleration
+            {k8sServiceHost: a, healthzBindAddress: "10256"}                    | healthzBindAddress
+            {k8sServiceHost: a, healthzBindAddress: "1.2.3.4:1", metricsBindAddress: "1.2.3.4:1"} | are both 1.2.3.4:1: give two ports
+            {k8sServiceHost: a, nodePort: {addresses: [192.0.2.1]}}             | addresses
+            {k8sServiceHost: a, conntrack: {udpTimeout: 30}}                    | udpTimeout
+            {k8sServiceHost: a, securityContext: {capabilities: [CAP_BPF]}}     | capabilities
+            {k8sServiceHost: a, updateStrategy: {rollingUpdate: {maxSurge: 1}}} | maxSurge
+            {k8sServiceHost: a, resources: {limit: {memory: 1Gi}}}              | limit
+            {k8sServiceHost: a, staleSockets: "no"}                             | staleSockets
+            {k8sServiceHost: a, extraArgs: [devices=eth0]}                      | extraArgs
+            {k8sServiceHost: a, detectLocalMode: BridgeInterface}               | give detectLocal.bridgeInterface
+            {k8sServiceHost: a, detectLocalMode: InterfaceNamePrefix}           | give detectLocal.interfaceNamePrefix
+            {k8sServiceHost: a, serviceAccount: {create: false}}                | give serviceAccount.name
+            {k8sServiceHost: a, metrics: {serviceMonitor: {enabled: true}}}     | metrics.serviceMonitor.enabled is true, and this cluster has no monitoring.coreos.com/v1
+            {k8sServiceHost: a, metrics: {podMonitor: {enabled: true}}}         | metrics.podMonitor.trustCRDsExist=true
+            {k8sServiceHost: a, prometheusRule: {enabled: true}}                | prometheusRule.enabled is true, and this cluster has no monitoring.coreos.com/v1
+            {k8sServiceHost: a, metrics: {serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}} | enable one
+            {k8sServiceHost: a, metricsBindAddress: "127.0.0.1:1", metrics: {podMonitor: {enabled: true, trustCRDsExist: true}}} | where Prometheus does not reach it
+            """)
+    void whatCannotWork_isRefused(String values, String why) {
+        assertThatThrownBy(() -> Chart.of(values)).hasMessageContaining(why);
+    }
+}

@@ -1,0 +1,45 @@
+package io.shunt.cli;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** What `shunt run` obeys, of its own option tree. Flags of kube-proxy's without meaning here are not among it. */
+public final class RunFlags {
+    private RunFlags() {}
+
+    private static Stream<OptionSpec> options() {
+        PrintWriter nowhere = new PrintWriter(new StringWriter());
+        return new CommandTree(Map.of(), options -> 0, nowhere, nowhere)
+                .model().getSubcommands().get("run").getCommandSpec().options().stream()
+                        .filter(option -> !option.hidden() && !option.usageHelp() && !option.versionHelp());
+    }
+
+    /** The flags' long names, such as {@code --source}. */
+    public static Set<String> names() {
+        return options().map(OptionSpec::longestName).collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    /** All names of the flag that has this one. */
+    public static Set<String> synonyms(String name) {
+        return options()
+                .map(option -> Set.copyOf(Arrays.asList(option.names())))
+                .filter(names -> names.contains(name))
+                .findFirst()
+                .orElse(Set.of());
+    }
+
+    /** The environment variables, such as {@code SHUNT_SOURCE}. */
+    public static Set<String> variables() {
+        return options()
+                .map(Settings::environment)
+                .filter(variable -> !variable.isEmpty())
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+}
