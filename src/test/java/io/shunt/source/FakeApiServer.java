@@ -49,6 +49,7 @@ public final class FakeApiServer implements AutoCloseable {
     private final List<Event> events = new ArrayList<>();
     private final List<Watch> watches = new CopyOnWriteArrayList<>();
     private final List<String> requests = new CopyOnWriteArrayList<>();
+    private final List<String> calls = new CopyOnWriteArrayList<>();
     private final List<JsonNode> posted = new CopyOnWriteArrayList<>();
     private final Map<String, Answer> answers = new ConcurrentHashMap<>();
     private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
@@ -173,6 +174,11 @@ public final class FakeApiServer implements AutoCloseable {
         return List.copyOf(requests);
     }
 
+    /** The same with their methods, as in {@code GET /api/v1/services?limit=100}, not decoded. */
+    public List<String> calls() {
+        return List.copyOf(calls);
+    }
+
     /** What was posted so far. */
     public List<JsonNode> posted() {
         return List.copyOf(posted);
@@ -186,6 +192,7 @@ public final class FakeApiServer implements AutoCloseable {
         try (exchange) {
             String uri = exchange.getRequestURI().toString();
             requests.add(URLDecoder.decode(uri, StandardCharsets.UTF_8));
+            calls.add(exchange.getRequestMethod() + " " + uri);
             Optional<Answer> other = answers.entrySet().stream()
                     .filter(entry -> uri.contains(entry.getKey()))
                     .map(Map.Entry::getValue)
