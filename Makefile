@@ -22,9 +22,11 @@ demo: root build target/traffic ## balance a Service over three backends by eBPF
 	@KEEP=$(KEEP) examples/demo.sh
 
 test: root build ## run all tests: against the kernel, in network namespaces, as root
+	@src/build/deps.sh test
 	@$(MVN) test
 
 unit: deps ## run the tests that need no root
+	@src/build/deps.sh test
 	@$(MVN) test -DexcludedTags=kernel,process
 
 bench: root build ## measure, and write the results with a plot to docs/benchmarks/; ONLY=connect measures one part

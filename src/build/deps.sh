@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure of what the named jobs need: on Debian as root it installs what is missing, otherwise it says what to
-# install. Usage: deps.sh build|net ...
+# install. Usage: deps.sh build|net|test ...
 set -eu
 
 missing=
@@ -32,6 +32,9 @@ for job in "$@"; do
             need nsenter util-linux
             need curl curl
             ;;
+        test)
+            need promtool prometheus
+            ;;
         *)
             echo "deps.sh: no such job: $job" >&2
             exit 2
@@ -55,6 +58,17 @@ case $missing in
         if [ -z "$(apt-cache madison openjdk-25-jdk-headless)" ]; then
             "$(dirname "$0")/jdk.sh" || exit 1
         fi
+        ;;
+esac
+case $missing in
+    *prometheus*)
+        # Of this package the one program: installed, it would bring a server, and start it.
+        missing=$(printf '%s' "$missing" | sed 's/ prometheus//')
+        package=$(mktemp -d)
+        (cd "$package" && apt-get -qq -o APT::Sandbox::User=root download prometheus >/dev/null)
+        dpkg-deb --fsys-tarfile "$package"/prometheus_*.deb | tar -x -C /usr/local/bin --strip-components=3 ./usr/bin/promtool
+        rm -r "$package"
+        [ -n "$missing" ] || exit 0
         ;;
 esac
 # shellcheck disable=SC2086 # a list of packages
