@@ -24,6 +24,8 @@ enum verdict {
 	FOLLOW,     /* as the flow says */
 	EVADE,      /* as the flow says, from another port */
 	MASQUERADE, /* as the flow says, in the name of the node */
+	DIRECT,     /* if the backend is on another node, as it is to there, which answers the client itself; else FOLLOW */
+	PROCEED,    /* as the flow says, which is known */
 	DROP,       /* silently, and counted */
 	REFUSE,     /* with a reset or an ICMP error */
 };
@@ -258,9 +260,11 @@ __noinline int begin(struct packet *packet, __u32 from, __u32 device, struct flo
 	flow->generation = origin.generation;
 	flow->seen = now_seconds();
 	flow->host_device = from == FROM_HOST ? device : 0;
-	return masquerades(packet, &service, inside, from) || same_address(&packet->tuple.source, &origin.backend)
-		       ? MASQUERADE
-		       : FOLLOW;
+	if (same_address(&packet->tuple.source, &origin.backend))
+		return MASQUERADE;
+	if (service.access & ACCESS_DIRECT && from == FROM_OUTSIDE)
+		return DIRECT;
+	return masquerades(packet, &service, inside, from) ? MASQUERADE : FOLLOW;
 }
 
 /* Finds the source port of a flow just begun, and remembers it. False: the packet has an obstacle. */
@@ -269,13 +273,21 @@ static __always_inline bool remember(struct packet *packet, struct flow *flow, e
 	bool keeps_port = verdict != EVADE && (same_address(&flow->from.source, &flow->to.source) ||
 					       is_masquerade_port(flow->from.source_port));
 
+	/* Nobody speaks from a port here, and nothing is wrong if it gets chosen again. */
+	if (is_direct(flow)) {
+		if (!bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
+			count_connection(flow->service_id);
+		return true;
+	}
 	packet->obstacle = DROP_FLOWS_FULL;
 	switch (reserve_port(flow, keeps_port)) {
 	case RESERVED:
 		if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
 			return false;
 		packet->obstacle = 0;
-		count_connection(flow->service_id);
+		/* The other node has counted those that it has sent here. */
+		if (flow->tunnel != TUNNEL_OUT_OF)
+			count_connection(flow->service_id);
 		return true;
 	case TAKEN:
 		packet->obstacle = DROP_NO_PORT;

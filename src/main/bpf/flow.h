@@ -91,10 +91,18 @@ __noinline bool find_flow(const struct tuple *tuple, struct flow *copy)
 	return same_tuple(&copy->from, tuple) && same_tuple(&flow->from, tuple);
 }
 
-/* The entry of the other direction. */
+/* Does it go on to another node as it is? Its replies do not come by here. */
+static __always_inline bool is_direct(const struct flow *flow)
+{
+	return flow->tunnel == TUNNEL_INTO;
+}
+
+/* The entry of the other direction; its own of a flow that has no other. */
 static __always_inline void turn_flow_round(const struct flow *flow, struct flow *other)
 {
 	*other = *flow;
+	if (is_direct(flow))
+		return;
 	turn_round(&flow->to, &other->from);
 	turn_round(&flow->from, &other->to);
 	other->is_reply = !flow->is_reply;
@@ -110,9 +118,10 @@ static __always_inline void forget_entries(const struct tuple *one, const struct
 
 static __always_inline void forget_flow(const struct flow *flow)
 {
-	struct tuple other;
+	struct tuple other = flow->from;
 
-	turn_round(&flow->to, &other);
+	if (!is_direct(flow))
+		turn_round(&flow->to, &other);
 	forget_entries(&flow->from, &other);
 }
 
@@ -122,7 +131,22 @@ static __always_inline bool is_over(const struct flow *flow)
 	return flow->state >= FLOW_CLOSED;
 }
 
-/* How far has the conversation come with this packet? */
+/* Who goes on with a conversation of which only his side is seen here has been answered. */
+static __always_inline bool is_answered_elsewhere(const struct flow *flow, const struct packet *packet)
+{
+	if (!is_direct(flow) || packet->is_later_fragment)
+		return false;
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		return !(packet->flags & TCP_SYN);
+	case IPPROTO_SCTP:
+		return packet->flags != SCTP_INIT;
+	default:
+		return true;
+	}
+}
+
+/* How far has the conversation come with this packet? Of the backend's end of a direct one nothing is seen. */
 static __always_inline void advance(struct flow *flow, const struct packet *packet)
 {
 	bool tcp = packet->tuple.protocol == IPPROTO_TCP && !packet->is_later_fragment;
@@ -135,11 +159,11 @@ static __always_inline void advance(struct flow *flow, const struct packet *pack
 	/* Who speaks on was not broken off: anyone can send a reset with a wrong sequence number. */
 	if (flow->state == FLOW_RESET)
 		flow->state = flow->is_confirmed ? FLOW_CONFIRMED : FLOW_OPENING;
-	if (flow->state == FLOW_OPENING && flow->is_reply)
+	if (flow->state == FLOW_OPENING && (flow->is_reply || is_answered_elsewhere(flow, packet)))
 		flow->state = FLOW_ANSWERED;
 	if (flow->state == FLOW_ANSWERED && !flow->is_reply && !(flags & TCP_SYN))
 		flow->state = FLOW_CONFIRMED;
-	if (flags & TCP_FIN && flow->is_reply)
+	if (flags & TCP_FIN && (flow->is_reply || is_direct(flow)))
 		flow->backend_closed = 1;
 	if (flags & TCP_FIN && !flow->is_reply)
 		flow->client_closed = 1;

@@ -65,6 +65,15 @@ struct {
 	__type(value, struct backend);
 } backends SEC(".maps");
 
+/* Which backend of a service is meant by its address alone? Only of services that have ACCESS_DIRECT, on this node. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct local_backend);
+	__type(value, __u32);
+} local_backends SEC(".maps");
+
 /* How much is the service used? The daemon makes the entries; the programs only add to them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

@@ -121,7 +121,9 @@ struct packet {
 	bool is_fragment : 1;       /* any of several */
 	bool is_later_fragment : 1; /* without ports */
 	bool may_not_fragment : 1;
-	bool is_echo : 1; /* a ping; it has no ports */
+	bool is_echo : 1;     /* a ping; it has no ports */
+	bool is_wrapped : 1;  /* it goes on within another, to another node */
+	bool was_wrapped : 1; /* it has come so from another node */
 	__u8 ttl;
 	__u8 flags; /* of TCP; of SCTP the first chunk's type; of ICMP the type */
 	__u8 obstacle; /* enum drop_reason: what its sender is to be told; 0: nothing */

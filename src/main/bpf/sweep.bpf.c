@@ -41,7 +41,7 @@ static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct
 	struct tuple turned;
 
 	turn_round(&flow->to, &turned);
-	other = bpf_map_lookup_elem(&flows, &turned);
+	other = is_direct(flow) ? NULL : bpf_map_lookup_elem(&flows, &turned);
 	if (other && is_of(other, &turned) && (__s32)(other->seen - seen) > 0)
 		seen = other->seen;
 	/* The clock that packets read may be a tick behind this one, never before it. */

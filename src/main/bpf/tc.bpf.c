@@ -24,6 +24,7 @@
 #include "parse.h"
 #include "sctp.h"
 #include "service.h"
+#include "tunnel.h"
 #include "write.h"
 
 /* skb->pkt_type: to whom is the frame? */
@@ -47,11 +48,16 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 	return packet->transport - packet->ip + header + skb->gso_size;
 }
 
+static __always_inline __u32 length_on_the_wire(struct __sk_buff *skb, const struct packet *packet)
+{
+	return segment_length(skb, packet) + (packet->is_wrapped ? tunnel_header(packet) : 0);
+}
+
 /* Asks the kernel for the way to an address; 0 or one of the BPF_FIB_LKUP_RET_ codes. */
 static __always_inline long ask_way(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to,
 				    struct bpf_fib_lookup *way, __u32 flags)
 {
-	describe_way(packet, to, segment_length(skb, packet), skb->ifindex, way);
+	describe_way(packet, to, length_on_the_wire(skb, packet), skb->ifindex, way);
 	return bpf_fib_lookup(skb, way, sizeof(*way), flags);
 }
 
@@ -76,6 +82,24 @@ __noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, st
 	found = find_way(skb, packet, to, &way, source_flags());
 	to->source = speaker(packet, found, &way, &client);
 	return 0;
+}
+
+/* What every way has to let through (RFC 8200; of IPv4, what everyone has to receive, RFC 791). */
+#define LEAST_MTU4 576
+#define LEAST_MTU6 1280
+
+/* Nobody sends less for being told that less is let through: a tunnel that takes too much of the way is of no use. */
+__noinline bool has_room(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to)
+{
+	struct bpf_fib_lookup way = {};
+	struct packet least = {};
+
+	if (!packet || !to)
+		return false;
+	least.is_v4 = packet->is_v4;
+	least.length = packet->is_v4 ? LEAST_MTU4 : LEAST_MTU6;
+	least.is_wrapped = true;
+	return find_way(skb, &least, to, &way, 0) != BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
 /*
@@ -107,6 +131,78 @@ __noinline int make_way(const struct packet *packet, struct flow *flow)
 	flow->to = packet->tuple;
 	flow->seen = now_seconds();
 	return EVADE;
+}
+
+/* Is its backend one on this node? */
+static __always_inline bool is_here(const struct flow *flow)
+{
+	__u32 id = flow->backend_id;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &id);
+
+	return backend && backend->state & BACKEND_IN_LOCAL;
+}
+
+/* Which service does a client ask by another node? That one's own addresses are not known here: any may have node ports. */
+static __always_inline struct service find_asked_elsewhere(const struct tuple *tuple)
+{
+	struct frontend_key key = {
+		.address = tuple->destination,
+		.port = tuple->destination_port,
+		.protocol = tuple->protocol,
+	};
+	struct service service = find_frontend(&key);
+
+	return service.id ? service : find_node_port(&tuple->destination, tuple->destination_port, tuple->protocol);
+}
+
+/*
+ * Is a packet that another node has sent on for a backend here? flow->to.destination says for which; that node has chosen
+ * it, by what it knows: so it may be one that has ceased to take new connections. It knows the flow too: where this one
+ * has forgotten it, any of its packets will do.
+ */
+__noinline int receive(const struct packet *packet, struct flow *flow)
+{
+	struct local_backend receiver = {};
+	struct service service;
+	struct backend *backend;
+	bool is_known;
+	__u32 id, *found;
+
+	if (!packet || !flow)
+		return PASS;
+	receiver.address = flow->to.destination;
+	is_known = find_flow(&packet->tuple, flow);
+	if (is_known && !flow->is_reply && !is_direct(flow) &&
+	    same_address(&flow->to.destination, &receiver.address) &&
+	    (packet->quoted_ip || !is_outlived(flow, packet)))
+		return PROCEED;
+	if (packet->quoted_ip || packet->is_later_fragment)
+		return PASS;
+	service = find_asked_elsewhere(&packet->tuple);
+	if (!(service.access & ACCESS_DIRECT))
+		return PASS;
+	receiver.service_id = service.id;
+	found = bpf_map_lookup_elem(&local_backends, &receiver);
+	if (!found)
+		return PASS;
+	id = *found;
+	backend = bpf_map_lookup_elem(&backends, &id);
+	if (!backend || !(backend->state & BACKEND_SERVES) || backend->service_id != service.id ||
+	    !same_address(&backend->address, &receiver.address))
+		return PASS;
+	if (is_known)
+		forget_flow(flow);
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->from = packet->tuple;
+	flow->to = packet->tuple;
+	flow->to.destination = receiver.address;
+	flow->to.destination_port = backend->port;
+	flow->service_id = service.id;
+	flow->backend_id = id;
+	flow->generation = backend->generation;
+	flow->seen = now_seconds();
+	flow->tunnel = TUNNEL_OUT_OF;
+	return service.access & ACCESS_RESTRICTED && !is_in_range(service.id, &packet->tuple.source) ? DROP : FOLLOW;
 }
 
 /* Mends a checksum that covers addresses too. Of these it is said by how much their sum has changed. */
@@ -229,7 +325,28 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	return bpf_redirect(flow->host_device, BPF_F_INGRESS);
 }
 
-/* Is it what deliver() has sent? Then it is for this node, and needs no more. */
+/*
+ * Up the stack with what has come within another packet: as if by the way that leads to its sender, or the kernel would not
+ * let it in (rp_filter) where the tunnel's packets come by another.
+ */
+__noinline int hand_up(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_fib_lookup way = {};
+	struct tuple back = {};
+	__u64 to = DELIVERED_TO;
+
+	if (!packet)
+		return TC_ACT_SHOT;
+	back.source = unspecified(packet->is_v4);
+	back.destination = packet->tuple.source;
+	if (!is_on_the_way(find_way(skb, packet, &back, &way, 0)) || way.ifindex == skb->ifindex)
+		return TC_ACT_UNSPEC;
+	if (!has_link_header(skb, packet) || bpf_skb_store_bytes(skb, 0, &to, ETH_ALEN, 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect(way.ifindex, BPF_F_INGRESS);
+}
+
+/* Is it what deliver() or hand_up() has sent? Then it is for this node, and needs no more. */
 static __always_inline bool take_in(struct __sk_buff *skb)
 {
 	__u64 to = 0;
@@ -248,18 +365,54 @@ static __always_inline enum drop_reason why_not_written(const struct packet *pac
 /*
  * What keeps a packet from going on? 0: nothing. Only the kernel's forwarding can divide a packet that is too large, and it
  * takes none that seems to come from this node or by the wrong way: the sender of such a one is told the size, even if it
- * did not ask for that.
+ * did not ask for that. It tells the senders of what came within another packet: those are not behind this device, and what
+ * was joined out of several cannot be cut here once it was in a tunnel (bpf_skb_change_tail, of skb->encapsulation).
  */
 static __always_inline enum drop_reason obstacle(const struct packet *packet, enum origin_of_packet from, long found,
 						 const struct flow *flow)
 {
 	bool for_kernel = from != FROM_HOST && same_address(&flow->to.source, &packet->tuple.source);
 
-	if (!is_on_the_way(found))
+	if (!is_on_the_way(found) || packet->was_wrapped)
 		return 0;
 	if (from != FROM_HOST && packet->ttl <= 1)
 		return DROP_TTL;
 	return found == BPF_FIB_LKUP_RET_FRAG_NEEDED && (packet->may_not_fragment || !for_kernel) ? DROP_TOO_BIG : 0;
+}
+
+/* Who has the next hop's link-layer address is looked up as the packet leaves. */
+static __always_inline __u32 way_flags(void)
+{
+	return packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0;
+}
+
+static __always_inline bool leads_somewhere(long found)
+{
+	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+}
+
+/* Sends a packet as it is to the node where its backend is. */
+__noinline int send_across(struct __sk_buff *skb, struct packet *packet, const struct flow *flow)
+{
+	struct bpf_fib_lookup way = {};
+	long found;
+
+	if (!packet || !flow)
+		return TC_ACT_SHOT;
+	packet->is_wrapped = true;
+	/* What is in a tunnel cannot be parted on the way: whoever hears of it parts it himself. */
+	packet->may_not_fragment = true;
+	found = find_way(skb, packet, &flow->to, &way, way_flags());
+	packet->obstacle = obstacle(packet, FROM_OUTSIDE, found, flow);
+	if (packet->obstacle) {
+		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result - tunnel_header(packet) : 0;
+		return dropped(skb, packet, flow, packet->obstacle);
+	}
+	if (!leads_somewhere(found))
+		return dropped(skb, packet, flow, DROP_NO_SOURCE);
+	if (!set_ttl(skb, packet, packet->ttl - 1) || !wrap(skb, packet, &flow->to))
+		return dropped(skb, packet, flow, DROP_NOT_WRITTEN);
+	return redirect(skb, packet, &way);
 }
 
 /*
@@ -269,8 +422,6 @@ static __always_inline enum drop_reason obstacle(const struct packet *packet, en
 static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet, enum origin_of_packet from,
 				   const struct flow *flow, bool simple)
 {
-	/* Who has the next hop's link-layer address is looked up as the packet leaves. */
-	__u32 flags = packet_settings.fib_tells_source ? BPF_FIB_LOOKUP_SKIP_NEIGH : 0;
 	struct bpf_fib_lookup way = {};
 	bool forwards;
 	long found;
@@ -280,7 +431,8 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		return write(skb, packet, flow, packet->ttl, simple)
 			       ? TC_ACT_UNSPEC
 			       : dropped(skb, packet, flow, why_not_written(packet));
-	found = simple ? ask_way(skb, packet, &flow->to, &way, flags) : find_way(skb, packet, &flow->to, &way, flags);
+	found = simple ? ask_way(skb, packet, &flow->to, &way, way_flags())
+		       : find_way(skb, packet, &flow->to, &way, way_flags());
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
 		return dropped(skb, packet, flow, DROP_NO_SOURCE);
@@ -290,7 +442,7 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
 		return dropped(skb, packet, flow, packet->obstacle);
 	}
-	forwards = found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+	forwards = leads_somewhere(found) && !(packet->was_wrapped && packet->ttl <= 1);
 	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST), simple))
 		return dropped(skb, packet, flow, why_not_written(packet));
 	return forwards ? redirect(skb, packet, &way) : deliver(skb, packet, flow);
@@ -374,13 +526,32 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	struct packet packet = {};
 	struct flow flow = {};
 	enum verdict verdict;
+	__u32 at;
 	int action;
 
 	/* On its way to or from a virtual LAN's own device, where it is seen without its tag. */
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	if (parse_frame(skb, link, &packet) != PARSED)
-		return TC_ACT_UNSPEC;
+	if (parse_frame(skb, link, &packet) != PARSED) {
+		if (from != FROM_OUTSIDE || !is_tunnel(&packet))
+			return TC_ACT_UNSPEC;
+		/* Of other tunnels every packet stays as it is. */
+		flow.to.destination = packet.tuple.destination;
+		at = packet.transport;
+		packet = (struct packet){};
+		if (parse(skb, at, &packet) != PARSED || packet.is_echo ||
+		    (packet.is_later_fragment && !recall_fragment(&packet)))
+			return TC_ACT_UNSPEC;
+		verdict = receive(&packet, &flow);
+		if (verdict == PASS)
+			return TC_ACT_UNSPEC;
+		if (verdict == DROP)
+			return dropped(skb, &packet, &flow, DROP_SOURCE_RANGE);
+		flow.host_device = skb->ifindex;
+		if (!unwrap(skb, &packet))
+			return dropped(skb, &packet, &flow, DROP_NOT_WRITTEN);
+		goto decided;
+	}
 	if (packet.is_later_fragment && !recall_fragment(&packet))
 		return TC_ACT_UNSPEC;
 	if (packet.is_echo)
@@ -402,14 +573,28 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	/* What the node itself says is seen again, translated, by the device that it leaves. */
 	if (verdict == PASS && from != FROM_HOST)
 		verdict = make_way(&packet, &flow);
+decided:
 	switch (verdict) {
 	case DROP:
 		goto drop;
+	case PROCEED:
+		if (!packet.quoted_ip && !keep_up(&flow, &packet))
+			return dropped(skb, &packet, &flow, DROP_FLOWS_FULL);
+		break;
 	case REFUSE:
 		if (flow.service_id)
 			count_refused(flow.service_id);
 		dropped(skb, &packet, &flow, packet.obstacle);
 		return answer(skb, &packet, from);
+	case DIRECT:
+		if (!is_here(&flow)) {
+			masquerade(skb, &packet, &flow.to);
+			if (!same_address(&flow.to.source, &flow.from.source) && has_room(skb, &packet, &flow.to))
+				flow.tunnel = TUNNEL_INTO;
+		}
+		if (!remember(&packet, &flow, verdict))
+			goto drop;
+		break;
 	case MASQUERADE:
 		masquerade(skb, &packet, &flow.to);
 		__attribute__((fallthrough));
@@ -424,8 +609,15 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 known:
 	if (packet.is_fragment && !packet.is_later_fragment)
 		remember_fragment(&packet);
-	action = is_simple(&packet) ? forward_simple(skb, &packet, from, &flow) : forward(skb, &packet, from, &flow);
-	return packet.obstacle ? answer(skb, &packet, from) : action;
+	if (is_direct(&flow))
+		action = send_across(skb, &packet, &flow);
+	else if (is_simple(&packet))
+		action = forward_simple(skb, &packet, from, &flow);
+	else
+		action = forward(skb, &packet, from, &flow);
+	if (packet.obstacle)
+		return answer(skb, &packet, from);
+	return packet.was_wrapped && action == TC_ACT_UNSPEC ? hand_up(skb, &packet) : action;
 drop:
 	return dropped(skb, &packet, &flow, packet.obstacle);
 }

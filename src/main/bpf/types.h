@@ -45,6 +45,7 @@ enum frontend_access {
 	ACCESS_OF_NODE = 8,       /* the unspecified address: each of the node's addresses, and itself none */
 	ACCESS_EXTERNAL = 16,     /* not a cluster IP: clients from elsewhere may come by it as a matter of course */
 	ACCESS_HASHED = 32,       /* a client's address and port choose the backend, the same on each node */
+	ACCESS_DIRECT = 64,       /* clients from elsewhere: a backend on another node hears and answers them itself */
 };
 
 /* Each service has a set for each. */
@@ -98,6 +99,12 @@ enum backend_state {
 	BACKEND_IN_CLUSTER = 2, /* new connections that may go anywhere */
 	BACKEND_IN_LOCAL = 4,   /* new connections that have to stay on this node */
 	BACKEND_UNREADY = 8,    /* alone: nothing now, but it is still there, and its TCP connections are its own affair */
+};
+
+/* Which backends of a service, on this node, have that address? */
+struct local_backend {
+	__u32 service_id;
+	struct address address;
 };
 
 /* What has the service seen since it was made? */
@@ -164,9 +171,17 @@ enum flow_state {
 	FLOW_STATES,
 };
 
+/* flow.tunnel: do its packets go through one? */
+enum tunnel {
+	TUNNEL_NONE,
+	TUNNEL_INTO,   /* to another node, to->source to to->destination, as they are; replies do not come by here */
+	TUNNEL_OUT_OF, /* they come so from another node; replies do not go by there */
+};
+
 /*
  * What becomes of a packet from one to another? One entry for each direction; the reply's is the same turned round, so
- * that either tells all that the other does. It repeats its key, as a frontend does.
+ * that either tells all that the other does. But for TUNNEL_INTO, which has one only. It repeats its key, as a frontend
+ * does.
  */
 struct flow {
 	struct tuple from;
@@ -181,7 +196,8 @@ struct flow {
 	__u8 is_confirmed;
 	__u8 client_closed;
 	__u8 backend_closed;
-	__u8 pad[3];
+	__u8 tunnel; /* enum tunnel */
+	__u8 pad[2];
 };
 
 /* Which datagram is this a fragment of? */
@@ -213,7 +229,7 @@ enum drop_reason {
 	DROP_SOURCE_RANGE,         /* the client is in none of the service's source ranges */
 	DROP_FLOWS_FULL,           /* no room to confirm the flow */
 	DROP_NO_PORT,              /* no source port was free towards the backend */
-	DROP_NO_SOURCE,            /* no address of the node's to speak from */
+	DROP_NO_SOURCE,            /* no way on which the node could speak to the backend */
 	DROP_FRAGMENT,             /* of SCTP: its checksum cannot be mended */
 	DROP_NOT_WRITTEN,          /* the kernel did not let the packet be changed: no memory */
 	DROP_REFUSED,              /* answered with RST or an ICMP error: no backend */

@@ -2,8 +2,8 @@
 /*
  * Services at the driver, before the kernel has made anything of a frame: for packets that come in from the network and
  * leave by it again. It does what is certain and nothing else, by the rules and in the tables of from_outside (tc.bpf.c),
- * which sits behind it and gets everything else as it came: what is for this node or its pods, fragments, options, errors,
- * and whatever is to be refused, told or dropped.
+ * which sits behind it and gets everything else as it came: what is for this node or its pods, what goes through a tunnel,
+ * fragments, options, errors, and whatever is to be refused, told or dropped.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -246,7 +246,7 @@ static __always_inline int translate(struct xdp_md *xdp)
 	if (!read_frame(xdp, &packet))
 		return XDP_PASS;
 	if (find_flow(&packet.tuple, &flow)) {
-		if (is_outlived(&flow, &packet))
+		if (flow.tunnel != TUNNEL_NONE || is_outlived(&flow, &packet))
 			return XDP_PASS;
 	} else {
 		if (!is_new_connection(&packet))

@@ -52,6 +52,7 @@ public final class Datapath {
     private final ServiceAddresses serviceAddresses;
     private final Set<Address> nodeAddresses = new HashSet<>();
     private int sourceRanges;
+    private int localBackends;
     /** Something found a map full since room last came. */
     private boolean wantsRoom;
 
@@ -91,6 +92,9 @@ public final class Datapath {
 
         List<Backend> backends = List.of();
         int[] backendIds = {};
+        /** Which of them the kernel knows by their address alone; few services have any. */
+        Map<Address, Integer> localBackends = Map.of();
+
         final Map<Frontend, Route> frontends = new HashMap<>(2);
         Set<Prefix> ranges = Set.of();
         /** Which of these are to stay. */
@@ -208,6 +212,7 @@ public final class Datapath {
         putSourceRanges(entry, wanted.sourceRanges());
         addFrontends(entry, wanted, taken.keySet());
         wantsRoom |= lack != null;
+        putLocalBackends(entry, wanted);
         if (!taken.isEmpty()) {
             throw new FrontendTakenException(taken);
         }
@@ -449,6 +454,52 @@ public final class Datapath {
         }
     }
 
+    /**
+     * To these other nodes send clients. They may not have heard yet of one that takes nobody new: so it stays as long as
+     * it serves.
+     */
+    private void putLocalBackends(Entry entry, VirtualService service) {
+        Map<Address, Integer> wanted = new HashMap<>(0);
+        if (service.frontends().values().stream().anyMatch(Access::direct)) {
+            for (int i = 0; i < entry.backendIds.length; i++) {
+                Backend backend = entry.backends.get(i);
+                Integer known = entry.localBackends.get(backend.address());
+                if (backend.state().takes(Reach.LOCAL)) {
+                    wanted.put(backend.address(), entry.backendIds[i]);
+                } else if (backend.state().serves() && known != null && known == entry.backendIds[i]) {
+                    wanted.putIfAbsent(backend.address(), known);
+                }
+            }
+        }
+        removeLocalBackends(entry, wanted.keySet());
+        wanted.forEach((address, id) -> {
+            if (!id.equals(entry.localBackends.get(address))) {
+                maps.putLocalBackend(entry.serviceId, address, id);
+                remember(entry, address, id);
+            }
+        });
+    }
+
+    private void remember(Entry entry, Address address, int localBackend) {
+        if (entry.localBackends.isEmpty()) {
+            entry.localBackends = new HashMap<>(2);
+        }
+        if (entry.localBackends.put(address, localBackend) == null) {
+            localBackends++;
+        }
+    }
+
+    private void removeLocalBackends(Entry entry, Set<Address> kept) {
+        for (Iterator<Address> each = entry.localBackends.keySet().iterator(); each.hasNext(); ) {
+            Address address = each.next();
+            if (!kept.contains(address)) {
+                maps.removeLocalBackend(entry.serviceId, address);
+                each.remove();
+                localBackends--;
+            }
+        }
+    }
+
     private void putSourceRanges(Entry entry, List<Prefix> wanted) {
         if (!wanted.isEmpty()) {
             // Until the frontends are as wanted too, they may need the old ones.
@@ -593,6 +644,7 @@ public final class Datapath {
         entry.wantedRanges = Set.of();
         try {
             removeUnwantedRanges(entry);
+            removeLocalBackends(entry, Set.of());
             maps.removeStats(entry.serviceId);
         } catch (RuntimeException e) {
             grace.after(() -> releaseServiceId(entry));
@@ -680,6 +732,7 @@ public final class Datapath {
         });
         strayStats.forEach(maps::removeStats);
         adoptSourceRanges(byId);
+        adoptLocalBackends(byId);
         maps.forEachSetInUse((id, reach, run) -> {
             Entry entry = adopt(byId, id);
             if (entry == null || !adopt(entry, reach, run)) {
@@ -703,6 +756,19 @@ public final class Datapath {
             }
         });
         strayRanges.forEach((id, ranges) -> ranges.forEach(range -> maps.removeSourceRange(id, range)));
+    }
+
+    private void adoptLocalBackends(Map<Integer, Entry> byId) {
+        Map<Integer, List<Address>> stray = new HashMap<>();
+        maps.forEachLocalBackend((id, address, backendId) -> {
+            Entry entry = adopt(byId, id);
+            if (entry == null) {
+                stray.computeIfAbsent(id, i -> new ArrayList<>()).add(address);
+            } else {
+                remember(entry, address, backendId);
+            }
+        });
+        stray.forEach((id, addresses) -> addresses.forEach(address -> maps.removeLocalBackend(id, address)));
     }
 
     private void adoptBackends(Map<Integer, Entry> byId) {
@@ -796,13 +862,22 @@ public final class Datapath {
 
     private void publishUse() {
         use = Map.of(
-                "frontends", owners.size() + serviceAddresses.size(),
-                "node_addresses", nodeAddresses.size(),
-                "source_ranges", sourceRanges,
-                "service_stats", serviceIds.inUse(),
-                "sets", serviceIds.inUse() * REACHES.length,
-                "backends", backendIds.inUse(),
-                "slots", runs.inUse());
+                "frontends",
+                owners.size() + serviceAddresses.size(),
+                "node_addresses",
+                nodeAddresses.size(),
+                "source_ranges",
+                sourceRanges,
+                "service_stats",
+                serviceIds.inUse(),
+                "sets",
+                serviceIds.inUse() * REACHES.length,
+                "backends",
+                backendIds.inUse(),
+                "slots",
+                runs.inUse(),
+                "local_backends",
+                localBackends);
     }
 
     /**

@@ -39,6 +39,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final long FRONTEND_ACCESS = Layouts.offset(Layouts.FRONTEND, "access");
     private static final long FRONTEND_AFFINITY = Layouts.offset(Layouts.FRONTEND, "affinity_seconds");
     private static final long FRONTEND_SERVICE_ID = Layouts.offset(Layouts.FRONTEND, "service_id");
+    private static final long LOCAL_SERVICE_ID = Layouts.offset(Layouts.LOCAL_BACKEND, "service_id");
+    private static final long LOCAL_ADDRESS = Layouts.offset(Layouts.LOCAL_BACKEND, "address");
     private static final long RANGE_LENGTH = Layouts.offset(Layouts.SOURCE_RANGE, "prefix_length");
     private static final long RANGE_SERVICE_ID = Layouts.offset(Layouts.SOURCE_RANGE, "service_id");
     private static final long RANGE_ADDRESS = Layouts.offset(Layouts.SOURCE_RANGE, "address");
@@ -63,6 +65,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private static final byte OF_NODE = 8;
     private static final byte EXTERNAL = 16;
     private static final byte HASHED = 32;
+    private static final byte DIRECT = 64;
 
     /** Port and protocol of the entry that stands for an address itself, and SERVICE_OF_ADDRESS of types.h. */
     private static final int NO_PORT = 0;
@@ -77,6 +80,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     private static final Address LOOPBACK4 = Address.of("127.0.0.1");
 
+    private static final String MORE_BACKENDS = "raise --max-backends";
     private static final String MORE_SERVICES = "raise --max-services";
     private static final String FEWER_ADDRESSES = "choose fewer by --nodeport-addresses";
 
@@ -95,6 +99,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final BpfMap ranges;
     private final BpfMap nodeAddresses;
     private final BpfMap stats;
+    private final BpfMap localBackends;
     private final BpfMap setMap;
     private final BpfMap backendMap;
     private final MappedArray sets;
@@ -108,6 +113,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final MemorySegment admitted = arena.allocateFrom(JAVA_BYTE, (byte) 1);
     private final MemorySegment nodeAddress = arena.allocate(Layouts.ADDRESS);
     private final MemorySegment nodeFlags = arena.allocate(JAVA_INT);
+    private final MemorySegment localBackend = arena.allocate(Layouts.LOCAL_BACKEND);
+    private final MemorySegment localBackendId = arena.allocate(JAVA_INT);
     private final MemorySegment statsKey = arena.allocate(JAVA_INT);
     private final MemorySegment noStats =
             arena.allocate(Layouts.SERVICE_STATS.byteSize() * Cpus.possible(), Long.BYTES);
@@ -120,6 +127,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final CallCount nodeDeletes = new CallCount("delete", "node_addresses");
     private final CallCount statsUpdates = new CallCount("update", "service_stats");
     private final CallCount statsDeletes = new CallCount("delete", "service_stats");
+    private final CallCount localUpdates = new CallCount("update", "local_backends");
+    private final CallCount localDeletes = new CallCount("delete", "local_backends");
     private final CallCount setStores = new CallCount("store", "sets");
     private final CallCount slotStores = new CallCount("store", "slots");
     private final CallCount backendStores = new CallCount("store", "backends");
@@ -134,6 +143,7 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         ranges = maps.apply("source_ranges");
         nodeAddresses = maps.apply("node_addresses");
         stats = maps.apply("service_stats");
+        localBackends = maps.apply("local_backends");
         setMap = maps.apply("sets");
         backendMap = maps.apply("backends");
         sets = new MappedArray(setMap, arena);
@@ -151,6 +161,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 nodeDeletes,
                 statsUpdates,
                 statsDeletes,
+                localUpdates,
+                localDeletes,
                 setStores,
                 slotStores,
                 backendStores);
@@ -196,7 +208,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 | (access.outside() == Reach.LOCAL ? OUTSIDE_LOCAL : 0)
                 | (access.restricted() ? RESTRICTED : 0)
                 | (frontend.isOfNode() ? OF_NODE : 0)
-                | (access.external() ? EXTERNAL : 0));
+                | (access.external() ? EXTERNAL : 0)
+                | (access.direct() ? DIRECT : 0));
     }
 
     static Access access(byte bits) {
@@ -204,7 +217,8 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 (bits & INSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
                 (bits & OUTSIDE_LOCAL) == 0 ? Reach.CLUSTER : Reach.LOCAL,
                 (bits & RESTRICTED) != 0,
-                (bits & EXTERNAL) != 0);
+                (bits & EXTERNAL) != 0,
+                (bits & DIRECT) != 0);
     }
 
     static boolean isHashed(byte bits) {
@@ -470,6 +484,30 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private void storeState(int id, byte state) {
         backendStores.count();
         backends.window(id).set(JAVA_BYTE, backends.offset(id) + BACKEND_STATE, state);
+    }
+
+    @Override
+    public void putLocalBackend(int serviceId, Address address, int backendId) {
+        writeLocal(serviceId, address);
+        localBackendId.set(JAVA_INT, 0, backendId);
+        update(localUpdates, localBackends, localBackend, localBackendId, MORE_BACKENDS);
+    }
+
+    @Override
+    public void removeLocalBackend(int serviceId, Address address) {
+        writeLocal(serviceId, address);
+        delete(localDeletes, localBackends, localBackend);
+    }
+
+    private void writeLocal(int serviceId, Address address) {
+        localBackend.set(JAVA_INT, LOCAL_SERVICE_ID, serviceId);
+        Layouts.putAddress(localBackend, LOCAL_ADDRESS, address);
+    }
+
+    @Override
+    public void forEachLocalBackend(LocalBackendVisitor visitor) {
+        localBackends.forEach((key, value) -> visitor.visit(
+                key.get(JAVA_INT, LOCAL_SERVICE_ID), Layouts.address(key, LOCAL_ADDRESS), value.get(JAVA_INT, 0)));
     }
 
     @Override

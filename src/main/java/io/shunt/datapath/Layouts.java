@@ -62,6 +62,10 @@ final class Layouts {
                     JAVA_INT.withName("pad2"))
             .withName("backend");
 
+    static final StructLayout LOCAL_BACKEND = MemoryLayout.structLayout(
+                    JAVA_INT.withName("service_id"), ADDRESS.withName("address"))
+            .withName("local_backend");
+
     static final StructLayout SERVICE_STATS = MemoryLayout.structLayout(
                     JAVA_LONG.withName("connections"), JAVA_LONG.withName("refused"))
             .withName("service_stats");
@@ -112,7 +116,8 @@ final class Layouts {
                     JAVA_BYTE.withName("is_confirmed"),
                     JAVA_BYTE.withName("client_closed"),
                     JAVA_BYTE.withName("backend_closed"),
-                    MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
+                    JAVA_BYTE.withName("tunnel"),
+                    MemoryLayout.sequenceLayout(2, JAVA_BYTE).withName("pad"))
             .withName("flow");
 
     static final StructLayout FRAGMENT_KEY = MemoryLayout.structLayout(
@@ -199,6 +204,7 @@ final class Layouts {
             SET,
             SLOT_PAIR,
             BACKEND,
+            LOCAL_BACKEND,
             SERVICE_STATS,
             ORIGIN,
             FAR_ORIGIN,

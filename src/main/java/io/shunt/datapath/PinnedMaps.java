@@ -89,6 +89,7 @@ public final class PinnedMaps {
         // Several entries an element, which are visited one by one.
         decoders.put(SLOTS, (key, value) -> Map.of());
         decoders.put("backends", PinnedMaps::backend);
+        decoders.put("local_backends", PinnedMaps::localBackend);
         decoders.put("affinity", PinnedMaps::affinity);
         decoders.put("service_stats", PinnedMaps::stats);
         decoders.put("tcp_origins", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
@@ -127,6 +128,7 @@ public final class PinnedMaps {
         fields.put("restricted", access.restricted());
         fields.put("external", access.external());
         fields.put("hashed", KernelMaps.isHashed(bits));
+        fields.put("direct", access.direct());
         fields.put("affinity_seconds", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "affinity_seconds")));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(Layouts.FRONTEND, "service_id")));
         return fields;
@@ -144,6 +146,17 @@ public final class PinnedMaps {
         Map<String, Object> fields =
                 fields("service_id", key.get(JAVA_INT, Layouts.offset(Layouts.SOURCE_RANGE, "service_id")));
         fields.put("range", KernelMaps.prefix(key).toString());
+        return fields;
+    }
+
+    private static Map<String, ?> localBackend(MemorySegment key, MemorySegment value) {
+        Map<String, Object> fields =
+                fields("service_id", key.get(JAVA_INT, Layouts.offset(Layouts.LOCAL_BACKEND, "service_id")));
+        fields.put(
+                "address",
+                Layouts.address(key, Layouts.offset(Layouts.LOCAL_BACKEND, "address"))
+                        .toString());
+        fields.put("backend_id", value.get(JAVA_INT, 0));
         return fields;
     }
 

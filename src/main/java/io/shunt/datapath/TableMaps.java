@@ -91,6 +91,17 @@ interface TableMaps {
     /** From now on nobody who remembers this backend may use it; its address stays for those who choose it right now. */
     void markBackendGone(int id);
 
+    /**
+     * Makes a backend on this node known by its address alone.
+     *
+     * @throws TableFullException if {@code local_backends} is full and does not have the address yet
+     */
+    void putLocalBackend(int serviceId, Address address, int backendId);
+
+    void removeLocalBackend(int serviceId, Address address);
+
+    void forEachLocalBackend(LocalBackendVisitor visitor);
+
     /** Visits the ids of all entries that hold a backend; of the others only the generation means anything. */
     void forEachBackend(IntConsumer id);
 
@@ -113,6 +124,11 @@ interface TableMaps {
     @FunctionalInterface
     interface SourceRangeVisitor {
         void visit(int serviceId, Prefix range);
+    }
+
+    @FunctionalInterface
+    interface LocalBackendVisitor {
+        void visit(int serviceId, Address address, int backendId);
     }
 
     @FunctionalInterface

@@ -9,7 +9,6 @@ import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.table.Backend;
-import io.shunt.table.Backend.State;
 import io.shunt.table.Reach;
 import io.shunt.testbed.Peer;
 import io.shunt.testbed.Traffic;
@@ -44,19 +43,10 @@ class BothNodesTest {
             for (Place place : Place.values()) {
                 List<Backend> backends = TwoNodes.backends(client, SERVER, place);
                 nodes.first().put(TwoNodes.service(client, portOf(place), Reach.CLUSTER, backends));
-                nodes.second().put(TwoNodes.service(client, portOf(place), Reach.CLUSTER, seenFromSecond(backends)));
+                nodes.second()
+                        .put(TwoNodes.service(client, portOf(place), Reach.CLUSTER, TwoNodes.seenFromSecond(backends)));
             }
         }
-    }
-
-    /** What is here to the one is elsewhere to the other. */
-    private static List<Backend> seenFromSecond(List<Backend> backends) {
-        return backends.stream()
-                .map(each -> new Backend(
-                        each.address(),
-                        each.port(),
-                        State.of(true, !each.state().takes(Reach.LOCAL))))
-                .toList();
     }
 
     @AfterParameterizedClassInvocation

@@ -11,7 +11,9 @@ import io.shunt.datapath.PacketLab.Run;
 import io.shunt.datapath.PacketTable.Net;
 import io.shunt.datapath.PacketTable.Talk;
 import io.shunt.net.Protocol;
+import io.shunt.table.Access;
 import io.shunt.table.Backend;
+import io.shunt.table.Reach;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
@@ -89,6 +91,22 @@ class DriverTableTest {
         assertSentOn(node, Draft.first(talk.asks()), Draft.first(talk.asks()).forwarded(heard), XDP_REDIRECT);
     }
 
+    @ParameterizedTest
+    @MethodSource("talks")
+    void aConversationThatItsBackendAnswersItself_isLeftToOthers(Talk talk) {
+        Access direct = new Access(Reach.CLUSTER, Reach.CLUSTER, false, true, true);
+        Installed node = node(talk, direct, talk.far());
+
+        for (Draft draft : List.of(Draft.first(talk.asks()), Draft.more(talk.asks()))) {
+            Packet packet = draft.packet().framed();
+            Run run = node.runAtDriver(packet);
+            assertThat(run.retval()).isEqualTo(XDP_PASS);
+            assertThat(run.out()).hasToString(packet.toString());
+            assertThat(see(node, Hook.OUTSIDE, packet, false).verdict()).isEqualTo(Verdict.FORWARD);
+        }
+        assertThat(node.installation().counters()).containsEntry(node.firstService(), new Installation.Counters(1, 0));
+    }
+
     /** As a veth has them, whose packets never were on a wire. */
     @ParameterizedTest
     @MethodSource("talks")
@@ -128,9 +146,13 @@ class DriverTableTest {
     }
 
     private static Installed node(Talk talk, Backend backend) {
+        return node(talk, PacketTable.ANYWHERE, backend);
+    }
+
+    private static Installed node(Talk talk, Access access, Backend backend) {
         Installed node = lab.installed(PacketCase.settings(false, false, List.of()));
         node.reset();
-        node.put(talk.nodePort(PacketTable.ANYWHERE, backend));
+        node.put(talk.nodePort(access, backend));
         return node;
     }
 

@@ -326,6 +326,7 @@ class KernelMapsTest {
         maps.putSlot(1, 1);
         maps.putSet(1, Reach.CLUSTER, new Run(1, 1));
         maps.putBackend(1, Address.of("10.0.0.1"), 1, Backend.State.CLUSTER, 1, 1);
+        maps.putLocalBackend(1, Address.of("10.0.0.1"), 1);
 
         Map<String, String> counts = new HashMap<>();
         maps.calls().forEach(call -> counts.put(call.call() + " " + call.map(), call.total() + "/" + call.failed()));
@@ -339,6 +340,8 @@ class KernelMapsTest {
                         entry("delete node_addresses", "0/0"),
                         entry("update service_stats", "0/0"),
                         entry("delete service_stats", "0/0"),
+                        entry("update local_backends", "1/0"),
+                        entry("delete local_backends", "0/0"),
                         entry("store sets", "1/0"),
                         entry("store slots", "1/0"),
                         entry("store backends", "1/0")));

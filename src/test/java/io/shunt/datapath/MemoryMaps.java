@@ -33,6 +33,7 @@ final class MemoryMaps implements TableMaps {
     final Map<Address, Boolean> serviceAddresses = new LinkedHashMap<>();
     final Map<Integer, Set<Prefix>> ranges = new HashMap<>();
     final Set<Address> nodeAddresses = new HashSet<>();
+    final Map<Integer, Map<Address, Integer>> localBackends = new HashMap<>();
     final Set<Integer> stats = new HashSet<>();
 
     /** Runs before every write. */
@@ -236,6 +237,28 @@ final class MemoryMaps implements TableMaps {
         beforeWrite.run();
         BackendEntry old = backends[id];
         backends[id] = new BackendEntry(true, old.backend(), old.generation(), old.serviceId());
+    }
+
+    @Override
+    public void putLocalBackend(int serviceId, Address address, int backendId) {
+        beforeWrite.run();
+        beforeCall.run();
+        localBackends.computeIfAbsent(serviceId, id -> new HashMap<>()).put(address, backendId);
+    }
+
+    @Override
+    public void removeLocalBackend(int serviceId, Address address) {
+        beforeWrite.run();
+        beforeCall.run();
+        Map<Address, Integer> left = localBackends.get(serviceId);
+        if (left != null && left.remove(address) != null && left.isEmpty()) {
+            localBackends.remove(serviceId);
+        }
+    }
+
+    @Override
+    public void forEachLocalBackend(LocalBackendVisitor visitor) {
+        localBackends.forEach((id, local) -> local.forEach((address, backend) -> visitor.visit(id, address, backend)));
     }
 
     @Override

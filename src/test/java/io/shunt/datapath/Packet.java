@@ -154,6 +154,18 @@ record Packet(byte[] bytes) {
                 ByteBuffer.wrap(message).putShort(2, (short) sum).array());
     }
 
+    /** Within another, as one node sends it to another: the outer one repeats how urgent it is, not what was congested. */
+    Packet within(Address from, Address to) {
+        byte[] inner = quoted(bytes.length);
+        Packet outer = ip(from, to, isV4() ? 4 : 41, 64, inner);
+        return isV4()
+                ? outer.with(1, inner[1] & 0xfc).with(4, 0).with(5, 0)
+                : outer.with(0, inner[0])
+                        .with(1, inner[1] & 0xcf)
+                        .with(2, inner[2])
+                        .with(3, inner[3]);
+    }
+
     /** Without the link-layer header: its first so many bytes, or all there are. */
     byte[] quoted(int most) {
         return Arrays.copyOfRange(bytes, ETHERNET, Math.min(bytes.length, ETHERNET + most));

@@ -75,8 +75,8 @@ final class PacketCase {
     /** One kind of drop. */
     record Drop(Reason reason, Direction direction) {}
 
-    /** What is known of a conversation; it is expected in both directions. */
-    record Known(Tuple from, Tuple to, State state) {}
+    /** What is known of a conversation; it is expected in both directions, or in one only. */
+    record Known(Tuple from, Tuple to, State state, boolean bothWays) {}
 
     /** What happens before the packet comes. */
     sealed interface Event {}
@@ -197,7 +197,13 @@ final class PacketCase {
     }
 
     PacketCase knows(Tuple from, Tuple to, State state) {
-        flows.add(new Known(from, to, state));
+        flows.add(new Known(from, to, state, true));
+        return this;
+    }
+
+    /** Replies are not expected here. */
+    PacketCase knowsOneWay(Tuple from, Tuple to, State state) {
+        flows.add(new Known(from, to, state, false));
         return this;
     }
 

@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** What becomes of packets on the node of {@link PacketLab}, whichever program looks at them. */
 final class PacketTable {
@@ -76,7 +77,8 @@ final class PacketTable {
     }
 
     static List<PacketCase> cases() {
-        return new PacketTable().cases;
+        return Stream.concat(new PacketTable().cases.stream(), DirectTable.cases().stream())
+                .toList();
     }
 
     /** Who is who, in each family. */
@@ -1195,7 +1197,7 @@ final class PacketTable {
     }
 
     /** A quoted packet between others, whose transport's checksum is left as it was: nobody looks at it. */
-    private static byte[] untouched(Packet between, Packet before) {
+    static byte[] untouched(Packet between, Packet before) {
         byte[] bytes = between.quoted(600);
         byte[] old = before.quoted(600);
         int transport = between.isV4() ? 20 : 40;
@@ -1208,7 +1210,7 @@ final class PacketTable {
         return bytes;
     }
 
-    private static byte[] cut(byte[] bytes, int length) {
+    static byte[] cut(byte[] bytes, int length) {
         return Arrays.copyOf(bytes, Math.min(length, bytes.length));
     }
 

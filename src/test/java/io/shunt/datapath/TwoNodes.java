@@ -439,6 +439,16 @@ final class TwoNodes implements AutoCloseable {
         return backends;
     }
 
+    /** What is here to the one is elsewhere to the other. */
+    static List<Backend> seenFromSecond(List<Backend> backends) {
+        return backends.stream()
+                .map(each -> new Backend(
+                        each.address(),
+                        each.port(),
+                        State.of(true, !each.state().takes(Reach.LOCAL))))
+                .toList();
+    }
+
     Site first() {
         return first;
     }
