@@ -391,6 +391,13 @@ static __always_inline bool leads_somewhere(long found)
 	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
 }
 
+/* Does it tell a client, whose packets come within others, how long these may be? */
+static __always_inline bool answers_with_syn(const struct packet *packet, const struct flow *flow)
+{
+	return flow->tunnel == TUNNEL_OUT_OF && flow->is_reply && packet->tuple.protocol == IPPROTO_TCP &&
+	       !packet->quoted_ip && !packet->is_later_fragment && packet->flags & TCP_SYN;
+}
+
 /* Sends a packet as it is to the node where its backend is. */
 __noinline int send_across(struct __sk_buff *skb, struct packet *packet, const struct flow *flow)
 {
@@ -442,6 +449,10 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		packet->mtu = packet->obstacle == DROP_TOO_BIG ? way.mtu_result : 0;
 		return dropped(skb, packet, flow, packet->obstacle);
 	}
+	/* Who has to ask for the neighbour too, and it is not known yet, is told nothing of the way. */
+	if (answers_with_syn(packet, flow) && found == BPF_FIB_LKUP_RET_SUCCESS &&
+	    !limit_segments(skb, packet, way.mtu_result))
+		return dropped(skb, packet, flow, DROP_NOT_WRITTEN);
 	forwards = leads_somewhere(found) && !(packet->was_wrapped && packet->ttl <= 1);
 	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST), simple))
 		return dropped(skb, packet, flow, why_not_written(packet));

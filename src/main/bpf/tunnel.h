@@ -75,6 +75,33 @@ __noinline bool wrap(struct __sk_buff *skb, const struct packet *packet, const s
 	       !bpf_skb_store_bytes(skb, packet->ip, &outer, sizeof(outer), flags);
 }
 
+/*
+ * The backend's SYN says how long segments to it may be. Those of a way this wide will have to fit into another packet:
+ * so that their sender need not find it out. All common stacks say it first of all options (RFC 9293, 3.2).
+ */
+__noinline bool limit_segments(struct __sk_buff *skb, const struct packet *packet, __u32 mtu)
+{
+	struct {
+		__u8 kind;
+		__u8 length;
+		__be16 size;
+	} option;
+	__u32 most;
+	__be16 size;
+	__u8 offset;
+
+	if (!packet)
+		return false;
+	most = mtu - 2 * tunnel_header(packet) - TCP_HEADER;
+	size = bpf_htons(most);
+	if (bpf_skb_load_bytes(skb, packet->transport + 12, &offset, 1) || offset >> 4 <= TCP_HEADER / 4 ||
+	    bpf_skb_load_bytes(skb, packet->transport + TCP_HEADER, &option, sizeof(option)) || option.kind != 2 ||
+	    option.length != sizeof(option) || bpf_ntohs(option.size) <= most)
+		return true;
+	return !bpf_l4_csum_replace(skb, packet->transport + TCP_CHECKSUM, option.size, size, sizeof(size)) &&
+	       !bpf_skb_store_bytes(skb, packet->transport + TCP_HEADER + 2, &size, sizeof(size), 0);
+}
+
 /* Takes the packet out of the other, whose header stands before it. */
 static __always_inline bool unwrap(struct __sk_buff *skb, struct packet *packet)
 {

@@ -63,6 +63,7 @@ final class DirectTable {
         errors();
         if (talk.protocol() == Protocol.TCP) {
             ends();
+            segments();
         }
     }
 
@@ -474,6 +475,48 @@ final class DirectTable {
                                         PacketTable.untouched(
                                                 first(asked).forwarded(asked).packet(), toPod),
                                         60)));
+    }
+
+    /** Of a way of 1,500 bytes. */
+    private void segments() {
+        VirtualService service = talk.nodePort(DIRECT, talk.here());
+        int most = 1500 - (net.v4() ? 2 * 20 : 2 * 40) - 20;
+        Draft reply =
+                more(heard.turnedRound()).flags(Packet.TCP_SYN | Packet.TCP_ACK).payload(0);
+        for (int said : List.of(9000, 1460, most + 1, most, 536)) {
+            int kept = Math.min(said, most);
+            add("the backend takes segments of " + said + " bytes: " + kept + " of them fit into another packet")
+                    .given(service)
+                    .after(Hook.OUTSIDE, received(first(asked)))
+                    .in(Hook.POD, reply.tcpOptions(2, 4, said >> 8, said & 255, 1, 1, 4, 2))
+                    .becomes(
+                            Verdict.FORWARD,
+                            reply.tcpOptions(2, 4, kept >> 8, kept & 255, 1, 1, 4, 2)
+                                    .forwarded(asked.turnedRound()));
+        }
+        add("the backend says nothing of segments")
+                .given(service)
+                .after(Hook.OUTSIDE, received(first(asked)))
+                .in(Hook.POD, reply.payload(4))
+                .becomes(Verdict.FORWARD, reply.payload(4).forwarded(asked.turnedRound()));
+        Address near = Address.of(net.v4() ? "192.168.7.77" : "fd07::77");
+        Tuple nearby = talk.between(near, CLIENT_PORT, node, NODE_PORT);
+        Draft nearReply = more(talk.heard(near, CLIENT_PORT, net.pod).turnedRound())
+                .flags(Packet.TCP_SYN | Packet.TCP_ACK)
+                .payload(0);
+        add("the backend takes long segments, and the neighbour to the client is not known yet")
+                .given(service)
+                .after(Hook.OUTSIDE, received(first(nearby)))
+                .in(Hook.POD, nearReply.tcpOptions(2, 4, 1460 >> 8, 1460 & 255))
+                .becomes(
+                        Verdict.FORWARD,
+                        nearReply.tcpOptions(2, 4, most >> 8, most & 255).forwarded(nearby.turnedRound()));
+        Draft options = reply.tcpOptions(1, 1, 1, 1, 2, 4, 5, 180);
+        add("the backend says something else first")
+                .given(service)
+                .after(Hook.OUTSIDE, received(first(asked)))
+                .in(Hook.POD, options)
+                .becomes(Verdict.FORWARD, options.forwarded(asked.turnedRound()));
     }
 
     private void ends() {
