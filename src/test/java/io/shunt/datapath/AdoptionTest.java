@@ -47,8 +47,9 @@ class AdoptionTest {
     private static final Path NOWHERE = Path.of("/proc/self/nowhere");
     private static final Predicate<String> WRITE =
             Pattern.compile("(put|remove|mark).*").asMatchPredicate();
-    private static final Predicate<String> SYSTEM_CALL =
-            Pattern.compile("(put|remove)(Frontend|SourceRange|Stats)").asMatchPredicate();
+    private static final Predicate<String> SYSTEM_CALL = Pattern.compile(
+                    "(put|remove)(Frontend|SourceRange|Stats|LocalBackend)")
+            .asMatchPredicate();
     /** Whose first touch maps a window of memory. */
     private static final List<Predicate<String>> MAPPED = List.of(
             Pattern.compile("set|putSet").asMatchPredicate(),
@@ -140,7 +141,11 @@ class AdoptionTest {
 
     private static Access access(RandomGenerator random, boolean restricted) {
         return new Access(
-                Reach.values()[random.nextInt(2)], Reach.values()[random.nextInt(2)], restricted, random.nextBoolean());
+                Reach.values()[random.nextInt(2)],
+                Reach.values()[random.nextInt(2)],
+                restricted,
+                random.nextBoolean(),
+                random.nextBoolean());
     }
 
     @ParameterizedTest(name = "seed {0}")
@@ -344,6 +349,38 @@ class AdoptionTest {
         assertThat(datapath.entries("slots")).isEqualTo(slots);
         assertThat(datapath.entries("sets")).isEqualTo(2 * wanted.size());
         assertThat(datapath.services()).isEqualTo(wanted.size());
+        assertLocalBackends(datapath, wanted, routes);
+    }
+
+    /** Those that take new connections on this node, and maybe some that have and still serve. */
+    private void assertLocalBackends(
+            Datapath datapath, Map<String, VirtualService> wanted, Map<Frontend, Route> routes) {
+        Map<Integer, Set<Address>> least = new HashMap<>();
+        Map<Integer, Set<Address>> most = new HashMap<>();
+        for (VirtualService service : wanted.values()) {
+            if (service.frontends().values().stream().anyMatch(Access::direct)) {
+                int id = routes.get(service.frontends().keySet().iterator().next())
+                        .serviceId();
+                for (Backend backend : service.backends()) {
+                    if (backend.state().serves()) {
+                        most.computeIfAbsent(id, i -> new HashSet<>()).add(backend.address());
+                    }
+                    if (backend.state().takes(Reach.LOCAL)) {
+                        least.computeIfAbsent(id, i -> new HashSet<>()).add(backend.address());
+                    }
+                }
+            }
+        }
+        int[] count = {0};
+        maps.forEachLocalBackend((id, address, backendId) -> {
+            count[0]++;
+            assertThat(most.getOrDefault(id, Set.of())).contains(address);
+            assertThat(maps.backend(backendId).address()).isEqualTo(address);
+            assertThat(maps.backendServiceId(backendId)).isEqualTo(id);
+            least.getOrDefault(id, new HashSet<>()).remove(address);
+        });
+        assertThat(least.values()).allMatch(Set::isEmpty);
+        assertThat(datapath.entries("local_backends")).isEqualTo(count[0]);
     }
 
     /** A service that has had all its frontends under one id before, which had no others, keeps that id. */

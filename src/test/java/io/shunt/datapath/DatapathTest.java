@@ -114,6 +114,55 @@ class DatapathTest {
         assertThat(maps.choices(frontend(1))).containsExactly(backend(1), backend(2));
     }
 
+    private static VirtualService direct(Backend... backends) {
+        Access access = new Access(Reach.CLUSTER, Reach.CLUSTER, false, true, true);
+        return new VirtualService("a", Map.of(frontend(1), access), List.of(backends), List.of(), 0);
+    }
+
+    @Test
+    void direct_backendsOnThisNode_areKnownByTheirAddress() {
+        int id = put(direct(backend(1, Backend.State.BOTH), backend(2, Backend.State.CLUSTER)));
+
+        assertThat(maps.localBackends).isEqualTo(Map.of(id, Map.of(backend(1).address(), firstBackend(id))));
+    }
+
+    /** Others may not have heard yet. */
+    @Test
+    void direct_backendThatDrains_staysKnownUntilItServesNoMore() {
+        int id = put(direct(backend(1, Backend.State.BOTH)));
+        put(direct(backend(1, Backend.State.DRAINING), backend(2, Backend.State.DRAINING)));
+        assertThat(maps.localBackends.get(id)).containsOnlyKeys(backend(1).address());
+        put(direct(backend(1, Backend.State.UNREADY)));
+        assertThat(maps.localBackends).isEmpty();
+    }
+
+    @Test
+    void direct_backendAndServiceThatGo_areNotKnownAnyMore() {
+        int id = put(direct(backend(1, Backend.State.BOTH), backend(2, Backend.State.BOTH)));
+        put(direct(backend(2, Backend.State.BOTH)));
+        assertThat(maps.localBackends.get(id)).containsOnlyKeys(backend(2).address());
+        remove("a");
+        endGracePeriod();
+        assertThat(maps.localBackends).isEmpty();
+    }
+
+    @Test
+    void direct_noLonger_nobodyIsKnownByAddress() {
+        put(direct(backend(1, Backend.State.BOTH)));
+        put(new VirtualService(
+                "a", Map.of(frontend(1), Access.OPEN), List.of(backend(1, Backend.State.BOTH)), List.of(), 0));
+        assertThat(maps.localBackends).isEmpty();
+    }
+
+    @Test
+    void direct_twoPortsOfOneAddress_leadToOneThatTakesNewConnections() {
+        Backend other = new Backend(backend(1).address(), 9090, Backend.State.BOTH);
+        int id = put(direct(backend(1, Backend.State.BOTH)));
+        put(direct(backend(1, Backend.State.DRAINING), other));
+        assertThat(maps.backend(maps.localBackends.get(id).get(other.address())))
+                .isEqualTo(other);
+    }
+
     @Test
     void put_withoutBackends_keepsTheFrontendSoThatClientsAreRefused() {
         put(service("a", 1));
