@@ -10,6 +10,7 @@ import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.HostPort;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -183,6 +184,16 @@ final class RunCommand implements Callable<Integer> {
     private String acceleration = "";
 
     @Option(
+            names = "--forwarding",
+            paramLabel = "HOW",
+            defaultValue = "snat",
+            description = "How clients from elsewhere reach backends on other nodes where the Service's annotation"
+                    + " `shunt.io/forwarding` does not say: `snat`, in this node's name; `dsr`, in their own, and the"
+                    + " backend's node answers them straight; `hybrid`, TCP by dsr and all else by snat.")
+    @Setting(environment = "SHUNT_FORWARDING")
+    private String forwarding = "";
+
+    @Option(
             names = "--node-ip",
             paramLabel = "IP",
             split = ",",
@@ -313,6 +324,7 @@ final class RunCommand implements Callable<Integer> {
                         .filter(name -> !name.isEmpty())
                         .toList(),
                 acceleration(),
+                forwarding(),
                 settings.masqueradeAll(),
                 settings.localDetection(),
                 maxFlows == null
@@ -340,6 +352,11 @@ final class RunCommand implements Callable<Integer> {
                 .filter(mode -> mode.name().equalsIgnoreCase(acceleration.strip()))
                 .findFirst()
                 .orElseThrow(() -> wrong("--acceleration must be native, generic or off, not " + quoted(acceleration)));
+    }
+
+    private Forwarding forwarding() {
+        return Forwarding.parse(forwarding)
+                .orElseThrow(() -> wrong("--forwarding must be " + Forwarding.CHOICE + ", not " + quoted(forwarding)));
     }
 
     private void checkDirectory() {

@@ -1,6 +1,7 @@
 package io.shunt.cluster;
 
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -20,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  * @param affinitySeconds how long a client stays with its backend after its last connection (session affinity
  *     ClientIP), 1 to 86400; 0 without affinity
  * @param algorithm how a backend is chosen (annotation {@code shunt.io/algorithm}), null if the Service does not say
+ * @param forwarding how those from elsewhere reach backends on other nodes (annotation {@code shunt.io/forwarding}), null
+ *     if the Service does not say
  */
 public record Service(
         ObjectName name,
@@ -28,13 +31,14 @@ public record Service(
         External external,
         TrafficPolicy internalPolicy,
         int affinitySeconds,
-        @Nullable Algorithm algorithm) {
+        @Nullable Algorithm algorithm,
+        @Nullable Forwarding forwarding) {
     public Service {
         clusterIps = List.copyOf(clusterIps);
         ports = List.copyOf(ports);
     }
 
-    /** A Service that does not say how a backend is chosen. */
+    /** A Service that says neither how a backend is chosen nor how those from elsewhere are forwarded. */
     public Service(
             ObjectName name,
             List<Address> clusterIps,
@@ -42,7 +46,7 @@ public record Service(
             External external,
             TrafficPolicy internalPolicy,
             int affinitySeconds) {
-        this(name, clusterIps, ports, external, internalPolicy, affinitySeconds, null);
+        this(name, clusterIps, ports, external, internalPolicy, affinitySeconds, null, null);
     }
 
     /** A Service that has cluster IPs and nothing special. */

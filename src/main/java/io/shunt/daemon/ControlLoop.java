@@ -12,6 +12,7 @@ import io.shunt.datapath.TableFullException;
 import io.shunt.flow.ServicePort;
 import io.shunt.metrics.ProgrammingMeters;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.plan.Balancing;
 import io.shunt.plan.Locality;
@@ -71,6 +72,7 @@ final class ControlLoop implements Runnable {
     private final String nodeName;
     private final NodePortAddresses nodePortAddresses;
     private final Balancing balancing;
+    private final Forwarding forwarding;
     private final OldGarbage garbage = OldGarbage.ofThisProcess();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
@@ -114,7 +116,8 @@ final class ControlLoop implements Runnable {
             RecentErrors errors,
             String nodeName,
             NodePortAddresses nodePortAddresses,
-            Balancing balancing) {
+            Balancing balancing,
+            Forwarding forwarding) {
         this.inbox = inbox;
         this.datapath = datapath;
         this.meters = meters;
@@ -122,6 +125,7 @@ final class ControlLoop implements Runnable {
         this.nodeName = nodeName;
         this.nodePortAddresses = nodePortAddresses;
         this.balancing = balancing;
+        this.forwarding = forwarding;
         here = Locality.of(nodeName, null);
     }
 
@@ -378,7 +382,7 @@ final class ControlLoop implements Runnable {
     private List<PlannedService> planned(ObjectName name, Set<ServicePortName> before) {
         Service service = cluster.service(name);
         List<PlannedService> planned =
-                service == null ? List.of() : Planner.plan(service, cluster.slices(name), here, balancing);
+                service == null ? List.of() : Planner.plan(service, cluster.slices(name), here, balancing, forwarding);
         if (complete) {
             return planned;
         }

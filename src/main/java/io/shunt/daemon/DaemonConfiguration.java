@@ -144,7 +144,8 @@ class DaemonConfiguration {
                 errors,
                 options.nodeName(),
                 nodePortAddresses,
-                new Balancing(options.maglev() ? Algorithm.MAGLEV : Algorithm.RANDOM, options.maglevTableSize()));
+                new Balancing(options.maglev() ? Algorithm.MAGLEV : Algorithm.RANDOM, options.maglevTableSize()),
+                options.forwarding());
     }
 
     @Bean

@@ -6,6 +6,7 @@ import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.HostPort;
 import io.shunt.net.Prefix;
 import java.net.InetSocketAddress;
@@ -41,6 +42,7 @@ import org.jspecify.annotations.Nullable;
  *     on all
  * @param devices at which devices packets are translated, as {@link io.shunt.host.NodeDevices#of} reads it
  * @param acceleration whether packets from the network are translated at its devices' drivers
+ * @param forwarding how those from elsewhere reach backends on other nodes where the Service does not say
  * @param masqueradeAll whether the node speaks in the name of all who ask for a cluster IP by a packet
  * @param localDetection how it is told who is inside, and asks for a cluster IP in his own name
  * @param maxFlows how many confirmed conversations of packets are remembered
@@ -73,6 +75,7 @@ public record RunOptions(
         boolean localhostNodePorts,
         List<String> devices,
         Acceleration acceleration,
+        Forwarding forwarding,
         boolean masqueradeAll,
         LocalDetection localDetection,
         int maxFlows,
@@ -159,6 +162,7 @@ public record RunOptions(
             flags.put("devices", String.join(",", devices));
         }
         flags.put("acceleration", acceleration.name().toLowerCase(Locale.ROOT));
+        flags.put("forwarding", forwarding.toString());
         flags.put("masquerade-all", Boolean.toString(masqueradeAll));
         flags.put("cluster-cidr", clusterCidr());
         flags.put("detect-local-mode", localDetection.mode());

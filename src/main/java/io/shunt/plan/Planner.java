@@ -4,6 +4,7 @@ import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.table.Access;
@@ -27,9 +28,11 @@ public final class Planner {
      * The virtual services of {@code service}, one for each of its ports in each of the families of its cluster IPs.
      *
      * @param slices the Service's slices of both families, in the order of their names
+     * @param usual how those from elsewhere are forwarded where the Service does not say
      */
     public static List<PlannedService> plan(
-            Service service, Collection<EndpointSlice> slices, Locality here, Balancing balancing) {
+            Service service, Collection<EndpointSlice> slices, Locality here, Balancing balancing, Forwarding usual) {
+        Forwarding forwarding = service.forwarding() == null ? usual : service.forwarding();
         List<PlannedService> planned =
                 new ArrayList<>(service.ports().size() * service.clusterIps().size());
         for (Address clusterIp : service.clusterIps()) {
@@ -42,7 +45,7 @@ public final class Planner {
                         name,
                         new VirtualService(
                                 name.toString(),
-                                frontends(service, clusterIp, port, restricted),
+                                frontends(service, clusterIp, port, restricted, forwarding.isDirect(port.protocol())),
                                 backends(
                                         Candidates.of(slices, clusterIp.family(), target -> leadsTo(port, target)),
                                         here),
@@ -68,12 +71,15 @@ public final class Planner {
      * loopback address, as tunnels of development clusters publish it, would be every pod's own: it is none of these.
      */
     private static Map<Frontend, Access> frontends(
-            Service service, Address clusterIp, Service.Port port, boolean restricted) {
+            Service service, Address clusterIp, Service.Port port, boolean restricted, boolean direct) {
         IpFamily family = clusterIp.family();
         Service.External external = service.external();
         Reach internal = reach(service.internalPolicy());
-        var fromOutside = new Access(Reach.CLUSTER, reach(external.policy()), false, true);
-        var byLoadBalancer = new Access(Reach.CLUSTER, reach(external.policy()), restricted, true);
+        Reach outside = reach(external.policy());
+        // With policy Local nobody is forwarded to another node.
+        boolean answersStraight = direct && outside == Reach.CLUSTER;
+        var fromOutside = new Access(Reach.CLUSTER, outside, false, true, answersStraight);
+        var byLoadBalancer = new Access(Reach.CLUSTER, outside, restricted, true, answersStraight);
         Map<Frontend, Access> frontends = new HashMap<>();
         for (Address ip : external.loadBalancerIps()) {
             if (ip.family() == family && !ip.isLoopback()) {

@@ -19,6 +19,7 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -53,6 +54,9 @@ final class Conversion {
     static final String ALGORITHM = "shunt.io/algorithm";
 
     static final String WEIGHT = "shunt.io/weight";
+
+    /** How those from elsewhere reach a Service's backends on other nodes. */
+    static final String FORWARDING = "shunt.io/forwarding";
 
     private static final String TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
     private static final Pattern WEIGHTS = Pattern.compile("[0-9]{1,4}");
@@ -95,7 +99,8 @@ final class Conversion {
                 external(spec, raw.getStatus(), leftOut),
                 policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
                 affinitySeconds(spec),
-                algorithm(raw, leftOut));
+                algorithm(raw, leftOut),
+                forwarding(raw, leftOut));
         return Converted.served(name, service, leftOut);
     }
 
@@ -267,6 +272,19 @@ final class Conversion {
                 yield null;
             }
         };
+    }
+
+    private static @Nullable Forwarding forwarding(HasMetadata raw, List<InvalidObjectException> leftOut) {
+        String text = annotation(raw, FORWARDING);
+        if (text == null) {
+            return null;
+        }
+        Optional<Forwarding> forwarding = Forwarding.parse(text);
+        if (forwarding.isEmpty()) {
+            leftOut.add(wrongAnnotation(
+                    FORWARDING, quoted(text) + " is no way of forwarding", "write " + Forwarding.CHOICE));
+        }
+        return forwarding.orElse(null);
     }
 
     private static InvalidObjectException wrongAnnotation(String name, String message, String cure) {

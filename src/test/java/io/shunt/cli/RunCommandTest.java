@@ -9,6 +9,7 @@ import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.Prefix;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -71,6 +72,7 @@ class RunCommandTest {
                         true,
                         List.of(),
                         Acceleration.OFF,
+                        Forwarding.SNAT,
                         false,
                         LocalDetection.NONE,
                         Math.max(131_072, 32_768 * Cpus.online()),
@@ -110,6 +112,7 @@ class RunCommandTest {
                 "--devices=eth0,pod:veth*",
                 "--devices=bond?",
                 "--acceleration=native",
+                "--forwarding=hybrid",
                 "--masquerade-all",
                 "--cluster-cidr=10.244.1.0/16,fd00:10:244::/56",
                 "--max-flows=3000",
@@ -144,6 +147,7 @@ class RunCommandTest {
                         false,
                         List.of("eth0", "pod:veth*", "bond?"),
                         Acceleration.NATIVE,
+                        Forwarding.HYBRID,
                         true,
                         new LocalDetection(
                                 "ClusterCIDR",
@@ -210,6 +214,7 @@ class RunCommandTest {
                 "--bpf-root=relative | --bpf-root must be an absolute path, as /sys/fs/bpf/shunt, not \"relative\"",
                 "--max-services=0 | --max-services must be 1 to 1048576, not 0",
                 "--max-services=1048577 | --max-services must be 1 to 1048576, not 1048577",
+                "--forwarding=DSR | --forwarding must be snat, dsr or hybrid, not \"DSR\"",
                 "--max-flows=0 | --max-flows must be 1 to 8388608, not 0",
                 "--conntrack-udp-timeout=-1s | --conntrack-udp-timeout must be a duration of 0 or more, as 30s or 1m, not"
                         + " \"-1s\"",

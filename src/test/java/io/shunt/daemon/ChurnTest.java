@@ -16,6 +16,7 @@ import io.shunt.datapath.MapSizes;
 import io.shunt.datapath.PinnedMaps;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.plan.Balancing;
@@ -117,7 +118,8 @@ class ChurnTest {
                 errors,
                 "here",
                 NodePortAddresses.of(List.of(), List.of(), true),
-                Balancing.DEFAULT);
+                Balancing.DEFAULT,
+                Forwarding.SNAT);
         ControlThread thread = new ControlThread(loop);
         closing.add(thread);
         thread.start();

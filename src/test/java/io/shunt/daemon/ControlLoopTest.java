@@ -14,6 +14,7 @@ import io.shunt.datapath.Installation;
 import io.shunt.datapath.MapSizes;
 import io.shunt.metrics.Metrics;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.plan.Balancing;
@@ -66,7 +67,8 @@ class ControlLoopTest {
             errors,
             "node-1",
             NodePortAddresses.of(List.of(), List.of(), true),
-            Balancing.DEFAULT);
+            Balancing.DEFAULT,
+            Forwarding.SNAT);
     private final ControlThread thread = new ControlThread(loop);
     private boolean closed;
 
@@ -101,7 +103,8 @@ class ControlLoopTest {
                 Service.External.NONE,
                 TrafficPolicy.CLUSTER,
                 0,
-                algorithm);
+                algorithm,
+                null);
         inbox.accept(new Change.ServiceChange(name(name), service));
     }
 

@@ -7,6 +7,7 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.plan.Balancing;
@@ -57,8 +58,14 @@ class LocalShortagesTest {
                                 endpoint.endsWith(" here") ? "here" : "there")),
                 null);
 
-        assertThat(LocalShortages.of(
-                        Planner.plan(service, List.of(slice), new Locality("here", ""), Balancing.DEFAULT).stream()
+        assertThat(
+                        LocalShortages.of(Planner.plan(
+                                        service,
+                                        List.of(slice),
+                                        new Locality("here", ""),
+                                        Balancing.DEFAULT,
+                                        Forwarding.SNAT)
+                                .stream()
                                 .map(PlannedService::service)
                                 .toList()))
                 .filteredOn(shortage -> shortage.family() == IpFamily.IPV4)

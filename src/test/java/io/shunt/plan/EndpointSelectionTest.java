@@ -6,6 +6,7 @@ import io.shunt.cluster.EndpointSlice;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.table.Backend;
@@ -98,7 +99,7 @@ class EndpointSelectionTest {
                 Endpoints.of(endpoints),
                 null);
 
-        List<Backend> backends = Planner.plan(service, List.of(slice), here, Balancing.DEFAULT)
+        List<Backend> backends = Planner.plan(service, List.of(slice), here, Balancing.DEFAULT, Forwarding.SNAT)
                 .getFirst()
                 .service()
                 .backends();

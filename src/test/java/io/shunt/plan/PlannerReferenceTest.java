@@ -2,6 +2,7 @@ package io.shunt.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.net.Forwarding;
 import io.shunt.net.Prefix;
 import io.shunt.table.Access;
 import io.shunt.table.Backend;
@@ -62,7 +63,7 @@ class PlannerReferenceTest {
     private static Map<String, Reference.Way> planned(RandomCluster cluster) {
         Map<String, Reference.Way> ways = new TreeMap<>();
         for (PlannedService planned :
-                Planner.plan(cluster.service(), cluster.slices(), cluster.here(), Balancing.DEFAULT)) {
+                Planner.plan(cluster.service(), cluster.slices(), cluster.here(), Balancing.DEFAULT, Forwarding.SNAT)) {
             VirtualService service = planned.service();
             service.frontends().forEach((frontend, access) -> ways.put(name(frontend), way(service, access)));
         }

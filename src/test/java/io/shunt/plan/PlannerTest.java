@@ -10,6 +10,7 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.table.Backend;
@@ -49,7 +50,7 @@ class PlannerTest {
 
     private static List<Backend> backends(EndpointSlice... slices) {
         Service service = new Service(WEB, List.of(V4), List.of(HTTP));
-        return Planner.plan(service, List.of(slices), HERE, Balancing.DEFAULT)
+        return Planner.plan(service, List.of(slices), HERE, Balancing.DEFAULT, Forwarding.SNAT)
                 .getFirst()
                 .service()
                 .backends();
@@ -62,10 +63,10 @@ class PlannerTest {
     @ParameterizedTest(name = "the Service says {0}, the flag {1}")
     @CsvSource({",RANDOM,0", ",MAGLEV,4093", "RANDOM,MAGLEV,0", "MAGLEV,RANDOM,4093"})
     void plan_algorithm_isTheServicesElseTheFlags(@Nullable Algorithm own, Algorithm flag, int tableSize) {
-        Service service =
-                new Service(WEB, List.of(V4, V6), List.of(HTTP), Service.External.NONE, TrafficPolicy.CLUSTER, 0, own);
+        Service service = new Service(
+                WEB, List.of(V4, V6), List.of(HTTP), Service.External.NONE, TrafficPolicy.CLUSTER, 0, own, null);
 
-        assertThat(Planner.plan(service, List.of(), HERE, new Balancing(flag, 4093)))
+        assertThat(Planner.plan(service, List.of(), HERE, new Balancing(flag, 4093), Forwarding.SNAT))
                 .hasSize(2)
                 .allSatisfy(planned -> assertThat(planned.service().tableSize()).isEqualTo(tableSize));
     }
@@ -84,7 +85,7 @@ class PlannerTest {
     void plan_dualStackTwoPorts_isFourVirtualServicesWithOneFrontendEach() {
         Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP, new Service.Port("dns", Protocol.UDP, 53)));
 
-        List<PlannedService> planned = Planner.plan(service, List.of(), HERE, Balancing.DEFAULT);
+        List<PlannedService> planned = Planner.plan(service, List.of(), HERE, Balancing.DEFAULT, Forwarding.SNAT);
 
         assertThat(planned)
                 .extracting(
@@ -106,7 +107,8 @@ class PlannerTest {
                         slice("a", IpFamily.IPV4, TO_8080, ready("10.0.0.1")),
                         slice("b", IpFamily.IPV6, TO_8080, ready("fd00::1"))),
                 HERE,
-                Balancing.DEFAULT);
+                Balancing.DEFAULT,
+                Forwarding.SNAT);
 
         assertThat(planned)
                 .extracting(p -> p.service().backends())
@@ -190,7 +192,7 @@ class PlannerTest {
                 slices.add(randomSlice("s" + s, random));
             }
             Service service = new Service(WEB, List.of(V4, V6), List.of(HTTP));
-            for (PlannedService planned : Planner.plan(service, slices, HERE, Balancing.DEFAULT)) {
+            for (PlannedService planned : Planner.plan(service, slices, HERE, Balancing.DEFAULT, Forwarding.SNAT)) {
                 check(planned, slices);
             }
         }

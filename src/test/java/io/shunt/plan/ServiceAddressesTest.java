@@ -6,6 +6,7 @@ import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -17,7 +18,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Which addresses a Service has, and how far connections to each may go: rows of kube-proxy's serviceport.go. */
 class ServiceAddressesTest {
@@ -29,7 +33,7 @@ class ServiceAddressesTest {
     private static final Access LOCAL_FROM_OUTSIDE = new Access(Reach.CLUSTER, Reach.LOCAL, false, true);
 
     private static VirtualService plan(Service service, IpFamily family) {
-        return Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT).stream()
+        return Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT, Forwarding.SNAT).stream()
                 .filter(planned -> planned.name().family() == family)
                 .findFirst()
                 .orElseThrow()
@@ -59,6 +63,49 @@ class ServiceAddressesTest {
                 List.of(sourceRanges),
                 policy,
                 0);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "SNAT, TCP, false",
+        "SNAT, UDP, false",
+        "DSR, TCP, true",
+        "DSR, SCTP, true",
+        "HYBRID, TCP, true",
+        "HYBRID, UDP, false",
+        "HYBRID, SCTP, false"
+    })
+    void forwarding_saysWhoseBackendsAnswerThoseFromOutsideThemselves(
+            Forwarding forwarding, Protocol protocol, boolean direct) {
+        Service.Port port = new Service.Port("http", protocol, 80, 30080);
+        for (Service service :
+                List.of(service(port, TrafficPolicy.CLUSTER, null), service(port, TrafficPolicy.CLUSTER, forwarding))) {
+            Forwarding usual = service.forwarding() == null ? forwarding : Forwarding.SNAT;
+            var planned = Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT, usual);
+            assertThat(planned)
+                    .isNotEmpty()
+                    .allSatisfy(each -> each.service()
+                            .frontends()
+                            .values()
+                            .forEach(access -> assertThat(access.direct()).isEqualTo(direct && access.external())));
+        }
+    }
+
+    @Test
+    void forwarding_isTheServicesOwnWhereItSays_andOfNoMatterWithPolicyLocal() {
+        Service snat = service(HTTP, TrafficPolicy.CLUSTER, Forwarding.SNAT);
+        Service local = service(HTTP, TrafficPolicy.LOCAL, Forwarding.DSR);
+        for (Service service : List.of(snat, local)) {
+            assertThat(Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT, Forwarding.DSR))
+                    .isNotEmpty()
+                    .allSatisfy(each ->
+                            assertThat(each.service().frontends().values()).noneMatch(Access::direct));
+        }
+    }
+
+    private static Service service(Service.Port port, TrafficPolicy policy, @Nullable Forwarding forwarding) {
+        return new Service(
+                WEB, List.of(V4, V6), List.of(port), external(policy), TrafficPolicy.CLUSTER, 0, null, forwarding);
     }
 
     @Test
@@ -196,7 +243,7 @@ class ServiceAddressesTest {
                 TrafficPolicy.CLUSTER,
                 60);
 
-        assertThat(Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT))
+        assertThat(Planner.plan(service, List.of(), new Locality("here", ""), Balancing.DEFAULT, Forwarding.SNAT))
                 .extracting(planned -> planned.service().affinitySeconds())
                 .containsExactly(60, 60);
     }

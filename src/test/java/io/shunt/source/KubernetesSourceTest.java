@@ -12,6 +12,7 @@ import io.shunt.cluster.Occurrence;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
+import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.source.Problem.Cause;
@@ -468,6 +469,28 @@ class KubernetesSourceTest {
                                 "spec:\n  type: LoadBalancer\n  externalIPs: " + externalIps
                                         + "\n  loadBalancerSourceRanges: " + ranges)
                 + "status: {loadBalancer: {ingress: " + ingress + "}}\n";
+    }
+
+    @Test
+    void unknownForwarding_isLeftOut_andTheServiceIsServedAsUsual() {
+        server.put(annotated("fastest"));
+        startAndWatch();
+
+        assertThat(told.complete()).isOne();
+        assertThat(told.service("default/web").forwarding()).isNull();
+        assertThat(problems())
+                .containsExactly("Service default/web: metadata.annotations[shunt.io/forwarding]: \"fastest\" is no way"
+                        + " of forwarding, so it is left out; write snat, dsr or hybrid");
+        assertThat(source.counters().errors(Cause.INVALID)).isOne();
+
+        server.put(annotated("hybrid"));
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(told.service("default/web").forwarding()).isEqualTo(Forwarding.HYBRID);
+    }
+
+    private static String annotated(String forwarding) {
+        return Yaml.service("web", "10.96.0.1", 80)
+                .replace("metadata:", "metadata:\n  annotations: {shunt.io/forwarding: " + forwarding + "}");
     }
 
     @Test

@@ -538,6 +538,26 @@ class ManifestReaderTest {
     }
 
     @Test
+    void service_unknownForwarding_isAProblemOfTheFile() throws IOException {
+        Manifests found = yaml("""
+                apiVersion: v1
+                kind: Service
+                metadata:
+                  name: web
+                  annotations:
+                    shunt.io/forwarding: fast
+                spec:
+                  clusterIP: 10.96.0.1
+                  ports: [{port: 80}]
+                """);
+
+        assertThat(found.problems)
+                .hasToString(
+                        "[Service default/web (web.yaml:6): metadata.annotations[shunt.io/forwarding]: \"fast\" is no"
+                                + " way of forwarding; write snat, dsr or hybrid]");
+    }
+
+    @Test
     void service_withoutPorts_orSpec_orName() throws IOException {
         Manifests found = yaml("""
                 apiVersion: v1
