@@ -237,6 +237,7 @@ public final class PinnedMaps {
         fields.put("protocol", Byte.toUnsignedInt(from.get(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"))));
         fields.put("state", flowState(value.get(JAVA_BYTE, Layouts.offset(layout, "state"))));
         fields.put("reply", value.get(JAVA_BYTE, Layouts.offset(layout, "is_reply")) != 0);
+        fields.put("tunnel", tunnel(value.get(JAVA_BYTE, Layouts.offset(layout, "tunnel"))));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
         fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));
         fields.put("generation", value.get(JAVA_INT, Layouts.offset(layout, "generation")));
@@ -245,6 +246,16 @@ public final class PinnedMaps {
         fields.put("silent_seconds", Math.max(0, now - value.get(JAVA_INT, Layouts.offset(layout, "seen"))));
         fields.put("host_device", value.get(JAVA_INT, Layouts.offset(layout, "host_device")));
         return fields;
+    }
+
+    /** enum tunnel of types.h. */
+    private static String tunnel(int tunnel) {
+        return switch (tunnel) {
+            case 0 -> "none";
+            case 1 -> "into";
+            case 2 -> "out_of";
+            default -> String.valueOf(tunnel);
+        };
     }
 
     private static String tuple(MemorySegment tuple) {

@@ -28,6 +28,11 @@ class SweepTest {
     private static final FlowTimeouts TIMEOUTS = new FlowTimeouts(
             Duration.ofSeconds(1000), Duration.ofSeconds(500), Duration.ofMillis(19_500), Duration.ofSeconds(200));
 
+    /** Of enum tunnel. */
+    private static final int NO_TUNNEL = 0;
+
+    private static final int INTO_TUNNEL = 1;
+
     private Ground ground;
     private Installation installation;
     private BpfMap flows;
@@ -60,6 +65,10 @@ class SweepTest {
     }
 
     private void put(int port, Protocol protocol, State state, boolean reply, int silentSeconds) {
+        put(port, protocol, state, reply, silentSeconds, NO_TUNNEL);
+    }
+
+    private void put(int port, Protocol protocol, State state, boolean reply, int silentSeconds, int tunnel) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment flow = arena.allocate(Layouts.FLOW);
             long from = Layouts.offset(Layouts.FLOW, "from");
@@ -76,6 +85,7 @@ class SweepTest {
             flow.set(JAVA_INT, Layouts.offset(Layouts.FLOW, "seen"), (int) now - silentSeconds);
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"), (byte) state.ordinal());
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_reply"), (byte) (reply ? 1 : 0));
+            flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "tunnel"), (byte) tunnel);
             flows.update(flow.asSlice(from, Layouts.TUPLE), flow, BpfMap.NOEXIST);
         }
     }
@@ -87,6 +97,16 @@ class SweepTest {
         Layouts.putPort(flow, at + Layouts.offset(Layouts.TUPLE, "source_port"), sourcePort);
         Layouts.putPort(flow, at + Layouts.offset(Layouts.TUPLE, "destination_port"), port);
         flow.set(JAVA_BYTE, at + Layouts.offset(Layouts.TUPLE, "protocol"), (byte) protocol.number());
+    }
+
+    private List<String> dumped() {
+        List<String> dumped = new ArrayList<>();
+        PinnedMaps.dump(ground.pins().path(), (map, fields) -> {
+            if (map.equals("flows")) {
+                dumped.add(fields.toString());
+            }
+        });
+        return dumped;
     }
 
     private int entries() {
@@ -133,6 +153,22 @@ class SweepTest {
         }
     }
 
+    /** One entry, whose turned round one is another conversation's. */
+    @ParameterizedTest(name = "{0} {1}: {2} s")
+    @MethodSource("timeouts")
+    void flowOfWhichOneWayIsSeen_isForgottenByItself(Protocol protocol, State state, int seconds) {
+        put(1, protocol, state, false, seconds + 5, INTO_TUNNEL);
+        put(1, protocol, state, true, 0);
+        put(2, protocol, state, false, seconds - 5, INTO_TUNNEL);
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+            sweep.run();
+            assertThat(dumped())
+                    .hasSize(2)
+                    .anyMatch(flow -> flow.contains("reply=true, tunnel=none, "))
+                    .anyMatch(flow -> flow.startsWith("{from=192.0.2.9:2 -> ") && flow.contains(" tunnel=into, "));
+        }
+    }
+
     @Test
     void zero_isNetfiltersTimeout() {
         int day = 24 * 3600;
@@ -165,19 +201,13 @@ class SweepTest {
     @Test
     void dump_showsAFlow() {
         put(4711, Protocol.TCP, State.HALF_CLOSED, 0, 0);
-        List<String> dumped = new ArrayList<>();
-        PinnedMaps.dump(ground.pins().path(), (map, fields) -> {
-            if (map.equals("flows")) {
-                dumped.add(fields.toString());
-            }
-        });
-        assertThat(dumped)
+        assertThat(dumped())
                 .hasSize(2)
                 .anyMatch(flow ->
                         flow.startsWith("{from=192.0.2.9:4711 -> 10.96.0.1:80, to=192.0.2.9:4711 -> 10.1.0.2:8080,"
-                                + " protocol=6, state=half_closed, reply=false, "))
+                                + " protocol=6, state=half_closed, reply=false, tunnel=none, "))
                 .anyMatch(flow ->
                         flow.startsWith("{from=10.1.0.2:8080 -> 192.0.2.9:4711, to=10.96.0.1:80 -> 192.0.2.9:4711,"
-                                + " protocol=6, state=half_closed, reply=true, "));
+                                + " protocol=6, state=half_closed, reply=true, tunnel=none, "));
     }
 }
