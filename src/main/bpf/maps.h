@@ -146,6 +146,7 @@ enum sock_error {
 	SOCK_UDP_ORIGIN_LOST, /* no memory: replies will come from the backend's address */
 	SOCK_BAD_SET,         /* a set or slot points at nothing: the attempt was refused */
 	SOCK_AFFINITY_LOST,   /* no memory: the client's next connection may go elsewhere */
+	SOCK_TUNNEL_NARROW,   /* too little of the way would be left in a tunnel: the node spoke for the client instead */
 	SOCK_ERRORS,
 };
 

@@ -99,7 +99,10 @@ __noinline bool has_room(struct __sk_buff *skb, const struct packet *packet, con
 	least.is_v4 = packet->is_v4;
 	least.length = packet->is_v4 ? LEAST_MTU4 : LEAST_MTU6;
 	least.is_wrapped = true;
-	return find_way(skb, &least, to, &way, 0) != BPF_FIB_LKUP_RET_FRAG_NEEDED;
+	if (find_way(skb, &least, to, &way, 0) != BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return true;
+	count_error(SOCK_TUNNEL_NARROW);
+	return false;
 }
 
 /*

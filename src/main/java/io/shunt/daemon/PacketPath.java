@@ -23,16 +23,23 @@ import org.slf4j.LoggerFactory;
 final class PacketPath implements Consumer<NodeDevices.Found> {
     private static final Logger log = LoggerFactory.getLogger(PacketPath.class);
 
+    private static final String NARROW_TUNNEL =
+            "direct server return: the MTU of the way to another node is too small for"
+                    + " packets within others, which takes 1,320 bytes for IPv6 and 596 for IPv4; clients are masqueraded instead:"
+                    + " raise it, or say --forwarding=snat";
+
     private final PacketPrograms programs;
     private final RecentErrors errors;
     private final AtomicLong failures = new AtomicLong();
     private volatile boolean areWanted;
     private volatile List<String> unmatched = List.of();
     private volatile String trouble = "";
+    private long narrowTunnels;
 
     PacketPath(PacketPrograms programs, RecentErrors errors) {
         this.programs = programs;
         this.errors = errors;
+        narrowTunnels = programs.narrowTunnels();
         if (!programs.notAccelerated().isEmpty()) {
             failures.incrementAndGet();
             errors.add("devices", programs.notAccelerated());
@@ -62,10 +69,19 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
                 log.error(trouble);
             }
         }
+        lookAtTunnels();
         for (DeviceHooks.Failure failure : programs.failures()) {
             failures.incrementAndGet();
             errors.add("device " + failure.device(), failure.hook() + ": " + failure.message());
         }
+    }
+
+    private void lookAtTunnels() {
+        long now = programs.narrowTunnels();
+        if (now > narrowTunnels && errors.add("forwarding", NARROW_TUNNEL)) {
+            log.warn(NARROW_TUNNEL);
+        }
+        narrowTunnels = now;
     }
 
     private static PacketPrograms.Device device(NodeDevices.Device device) {

@@ -48,7 +48,7 @@ import org.slf4j.LoggerFactory;
 public final class Installation implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Installation.class);
     private static final List<String> SOCKET_ERRORS =
-            List.of("tcp_origin_lost", "udp_origin_lost", "bad_set", "affinity_lost");
+            List.of("tcp_origin_lost", "udp_origin_lost", "bad_set", "affinity_lost", PacketPrograms.TUNNEL_NARROW);
 
     private final BpfRoot root;
     private final Path cgroup;

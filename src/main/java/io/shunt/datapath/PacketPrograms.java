@@ -27,6 +27,9 @@ import org.jspecify.annotations.Nullable;
 
 /** The programs at the devices, for packets whose sender no socket program saw, and where they sit. */
 public final class PacketPrograms implements AutoCloseable {
+    /** In enum sock_error of maps.h. */
+    static final String TUNNEL_NARROW = "tunnel_narrow";
+
     private final BpfObject object;
     private final DeviceHooks hooks;
     private final String refusal;
@@ -186,6 +189,20 @@ public final class PacketPrograms implements AutoCloseable {
     /** Where the programs are to sit, and whether they do, asked from the kernel now. Safe from any thread. */
     public List<DeviceHooks.Attachment> attachments() {
         return hooks.attachments();
+    }
+
+    /**
+     * How many conversations went in this node's name instead of through a tunnel, for which the way has too small an MTU;
+     * since the maps were made. Safe from any thread.
+     */
+    public long narrowTunnels() {
+        long[] count = new long[1];
+        object.map("sock_errors").forEach((key, value) -> {
+            if (Installation.socketErrorName(key.get(JAVA_INT, 0)).equals(TUNNEL_NARROW)) {
+                count[0] = Installation.sumWords(value);
+            }
+        });
+        return count[0];
     }
 
     /** @throws BpfException if there is no such program */

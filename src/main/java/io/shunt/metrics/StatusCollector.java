@@ -130,8 +130,9 @@ final class StatusCollector implements MultiCollector {
                         CallView::errors))
                 .metricSnapshot(Series.counters(
                         "shunt_socket_errors",
-                        "What the socket programs could not do, by cause: tcp_origin_lost and udp_origin_lost let a"
-                                + " socket see its backend's address, bad_set refused an attempt",
+                        "What the programs could not do, by cause: tcp_origin_lost and udp_origin_lost let a"
+                                + " socket see its backend's address, bad_set refused an attempt, tunnel_narrow hid"
+                                + " a client that should have been answered straight, as the MTU is too small",
                         status.socketErrors(),
                         error -> Labels.of("cause", error.cause()),
                         ErrorCount::count))

@@ -17,6 +17,7 @@ import io.shunt.table.Backend.State;
 import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import io.shunt.testbed.CallFailedException;
+import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.List;
@@ -133,8 +134,7 @@ class DirectReturnTest {
         List<Backend> far = TwoNodes.backends(client, SERVER, Place.FAR);
         put(client, CHANGING, far);
         nodes.second()
-                .put(service(
-                        client, CHANGING, List.of(new Backend(far.get(0).address(), SERVER, State.DRAINING))));
+                .put(service(client, CHANGING, List.of(new Backend(far.get(0).address(), SERVER, State.DRAINING))));
         assertThat(client.ask(nodes.outside().traffic(), Door.NODE_PORT.at(client, CHANGING)))
                 .startsWith("FAR@");
     }
@@ -180,6 +180,26 @@ class DirectReturnTest {
             transfer(nodes.outside(), client, Place.FAR);
         } finally {
             nodes.second().node().namespace().ip("link", "set", "cni0", "mtu", "1500");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"TCP6", "UDP6"})
+    void aWayTooNarrowForPacketsWithinOthers_hidesTheClientInstead(Client client) {
+        Namespace first = nodes.first().node().namespace();
+        String device = between == Between.VXLAN ? "flannel.1" : "eth0";
+        long before = nodes.first().installation().packets().narrowTunnels();
+        first.ip("link", "set", device, "mtu", "1319");
+        try {
+            assertThat(client.ask(nodes.outside().traffic(), Door.NODE_PORT.at(client, portOf(Place.FAR))))
+                    .isEqualTo("FAR@" + (between == Between.VXLAN ? "fd00:1::" : "fd07::1"));
+            assertThat(nodes.first().installation().packets().narrowTunnels()).isEqualTo(before + 1);
+            first.ip("link", "set", device, "mtu", "1320");
+            assertThat(client.ask(nodes.outside().traffic(), Door.NODE_PORT.at(client, portOf(Place.FAR))))
+                    .isEqualTo("FAR@fd07::9");
+            assertThat(nodes.first().installation().packets().narrowTunnels()).isEqualTo(before + 1);
+        } finally {
+            first.ip("link", "set", device, "mtu", between == Between.VXLAN ? "1450" : "1500");
         }
     }
 
