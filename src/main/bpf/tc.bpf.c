@@ -540,14 +540,16 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	struct packet packet = {};
 	struct flow flow = {};
 	enum verdict verdict;
+	enum parsed parsed;
 	__u32 at;
 	int action;
 
 	/* On its way to or from a virtual LAN's own device, where it is seen without its tag. */
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	if (parse_frame(skb, link, &packet) != PARSED) {
-		if (from != FROM_OUTSIDE || !is_tunnel(&packet))
+	parsed = parse_frame(skb, link, &packet);
+	if (parsed != PARSED) {
+		if (from != FROM_OUTSIDE || parsed != NOT_OURS || !is_tunnel(&packet))
 			return TC_ACT_UNSPEC;
 		/* Of other tunnels every packet stays as it is. */
 		flow.to.destination = packet.tuple.destination;

@@ -397,6 +397,38 @@ final class DirectTable {
                 .given(service)
                 .in(Hook.OUTSIDE, wrapped.cut(net.v4() ? 20 + 21 : 40 + 41))
                 .passes();
+        add("a tunnel's packet that says it is longer than it is")
+                .given(service)
+                .in(Hook.OUTSIDE, wrapped.with(net.v4() ? 2 : 4, 0x10))
+                .passes();
+        add("a tunnel's packet with options")
+                .given(service)
+                .in(Hook.OUTSIDE, net.v4() ? wrapped.with(0, 0x46) : wrapped.with(6, Draft.DESTINATION_OPTIONS))
+                .passes();
+        for (int nobody : net.v4() ? List.of(127, 224) : List.of(0xff)) {
+            add("a tunnel's packet from " + nobody + "...")
+                    .given(service)
+                    .in(Hook.OUTSIDE, wrapped.with(net.v4() ? 12 : 8, nobody))
+                    .passes();
+        }
+        add("a tunnel's packet in which nobody asks")
+                .given(service)
+                .in(
+                        Hook.OUTSIDE,
+                        received(first(talk.between(
+                                Address.of(net.v4() ? "127.0.0.1" : "::1"), CLIENT_PORT, node, NODE_PORT))))
+                .passes();
+        add("a tunnel's packet with another one")
+                .given(service)
+                .in(Hook.OUTSIDE, wrapped.within(node, net.pod))
+                .passes();
+        add("a tunnel's packet with a ping")
+                .given(service)
+                .in(
+                        Hook.OUTSIDE,
+                        Packet.icmp(net.client, node, 60, net.v4() ? 0x0800 : 0x8000, 7, new byte[8])
+                                .within(node, net.pod))
+                .passes();
         Net otherNet = net.v4() ? Net.V6 : Net.V4;
         Talk other = new Talk(otherNet, talk.protocol());
         add("a tunnel's packet of the other family")
