@@ -69,6 +69,9 @@ final class PacketModel {
         final int id;
         VirtualService service;
         List<Target> targets = List.of();
+        /** Those on this node to which other nodes may send clients, if it is direct. */
+        Map<Address, Target> here = Map.of();
+
         long connections;
         long refused;
 
@@ -78,6 +81,13 @@ final class PacketModel {
         }
     }
 
+    /** Of which packets go to another node or come from one, within others. */
+    enum Tunnel {
+        NONE,
+        INTO,
+        OUT_OF
+    }
+
     /** A conversation, in both directions. */
     static final class Talk {
         final Tuple from;
@@ -85,6 +95,7 @@ final class PacketModel {
         final Offer offer;
         final Target target;
         final boolean fromHost;
+        final Tunnel tunnel;
         State state = State.OPENING;
         boolean isConfirmed;
         /** Whether nobody has spoken for so long that its port is free if it is not confirmed. */
@@ -93,12 +104,13 @@ final class PacketModel {
         boolean clientClosed;
         boolean backendClosed;
 
-        Talk(Tuple from, Tuple to, Offer offer, Target target, boolean fromHost) {
+        Talk(Tuple from, Tuple to, Offer offer, Target target, boolean fromHost, Tunnel tunnel) {
             this.from = from;
             this.to = to;
             this.offer = offer;
             this.target = target;
             this.fromHost = fromHost;
+            this.tunnel = tunnel;
         }
 
         boolean isOver() {
@@ -125,6 +137,8 @@ final class PacketModel {
         TRANSLATED,
         TRANSLATED_FRAGMENT,
         TRANSLATED_ERROR,
+        WRAPPED,
+        UNWRAPPED,
     }
 
     record Count(int service, Reason reason, Direction direction) {}
@@ -200,6 +214,13 @@ final class PacketModel {
             targets.add(target);
         }
         offer.targets.stream().filter(each -> !targets.contains(each)).forEach(each -> each.gone = true);
+        Map<Address, Target> here = new HashMap<>();
+        if (service.frontends().values().stream().anyMatch(Access::direct)) {
+            targets.stream()
+                    .filter(each -> each.takes(Reach.LOCAL) || each.serves() && offer.here.get(each.address) == each)
+                    .forEach(each -> here.put(each.address, each));
+        }
+        offer.here = here;
         offer.targets = targets;
         offer.service = service;
         service.frontends().forEach((frontend, access) -> {
@@ -225,9 +246,12 @@ final class PacketModel {
         Map<Tuple, PacketLab.Flow> flows = new HashMap<>();
         for (Talk talk : talks.values()) {
             flows.put(talk.from, new PacketLab.Flow(talk.from, talk.to, talk.state, false, talk.isConfirmed));
-            flows.put(
-                    talk.replies(),
-                    new PacketLab.Flow(talk.replies(), talk.from.turnedRound(), talk.state, true, talk.isConfirmed));
+            if (talk.tunnel != Tunnel.INTO) {
+                flows.put(
+                        talk.replies(),
+                        new PacketLab.Flow(
+                                talk.replies(), talk.from.turnedRound(), talk.state, true, talk.isConfirmed));
+            }
         }
         return flows;
     }
@@ -419,6 +443,33 @@ final class PacketModel {
             return true;
         }
 
+        /** Whether it has another packet within it, of which {@link #read} knows nothing. */
+        boolean isTunnel() {
+            int type = u16(12);
+            if (type != 0x0800 && type != 0x86dd) {
+                return false;
+            }
+            v4 = type == 0x0800;
+            return readIp(ETHERNET)
+                    && ip + length <= size
+                    && (v4 || !source.isV4() && !destination.isV4())
+                    && !isNobodys(source)
+                    && protocol == (v4 ? 4 : 41)
+                    && !fragment
+                    && transport - ip == tunnelHeader();
+        }
+
+        int tunnelHeader() {
+            return v4 ? 20 : 40;
+        }
+
+        /** The packet within. */
+        byte[] inner() {
+            byte[] inner = Arrays.copyOfRange(bytes, transport - ETHERNET, size);
+            System.arraycopy(bytes, 0, inner, 0, ETHERNET);
+            return inner;
+        }
+
         private boolean readIcmp() {
             if (transport + 8 > ip + length) {
                 return false;
@@ -482,7 +533,16 @@ final class PacketModel {
     /** Whether this model knows ways to and from all that such a packet names. */
     static boolean isKnownGround(byte[] frame, int size) {
         Seen seen = new Seen();
-        return !seen.read(frame, size) || !LINK_LOCAL.contains(seen.source) && !LINK_LOCAL.contains(seen.destination);
+        if (!seen.read(frame, size)) {
+            if (!seen.isTunnel()) {
+                return true;
+            }
+            byte[] inner = seen.inner();
+            if (!seen.read(inner, inner.length)) {
+                return true;
+            }
+        }
+        return !LINK_LOCAL.contains(seen.source) && !LINK_LOCAL.contains(seen.destination);
     }
 
     /** Null: up the stack, since it is the node's own, or nobody's. */
@@ -523,15 +583,12 @@ final class PacketModel {
             return outcome.passes("was sent to the node itself by these programs");
         }
         if (!packet.read(in, inSize)) {
-            return outcome.passes("is none of ours");
+            return hook == Hook.OUTSIDE && packet.isTunnel()
+                    ? receive(outcome, packet.destination, packet.inner())
+                    : outcome.passes("is none of ours");
         }
-        if (packet.later) {
-            int[] ports = fragments.get(datagram());
-            if (ports == null) {
-                return outcome.passes("is a fragment of nothing known");
-            }
-            packet.sourcePort = ports[0];
-            packet.destinationPort = ports[1];
+        if (packet.later && !recallFragment()) {
+            return outcome.passes("is a fragment of nothing known");
         }
         if (packet.echo) {
             Boolean external = addresses.get(packet.destination);
@@ -546,9 +603,7 @@ final class PacketModel {
             if (packet.quotedIp != 0) {
                 return goOn(outcome, hook, talk, isReply);
             }
-            boolean outlived =
-                    !isReply && packet.begins() && (packet.protocol != UDP && talk.isOver() || !talk.target.serves());
-            if (!outlived) {
+            if (!isOutlived(talk, isReply)) {
                 advance(talk, isReply);
                 return goOn(outcome, hook, talk, isReply);
             }
@@ -558,6 +613,74 @@ final class PacketModel {
             return outcome.passes("goes on with nothing known");
         }
         return begin(outcome, hook, tuple);
+    }
+
+    private boolean recallFragment() {
+        int[] ports = fragments.get(datagram());
+        if (ports != null) {
+            packet.sourcePort = ports[0];
+            packet.destinationPort = ports[1];
+        }
+        return ports != null;
+    }
+
+    private boolean isOutlived(Talk talk, boolean isReply) {
+        return !isReply && packet.begins() && (packet.protocol != UDP && talk.isOver() || !talk.target.serves());
+    }
+
+    private boolean isInRange(Offer offer) {
+        return offer.service.sourceRanges().stream().anyMatch(range -> range.contains(packet.source));
+    }
+
+    /** What has come within another packet, to that address. */
+    private @Nullable String receive(Outcome outer, Address to, byte[] inner) {
+        if (!packet.read(inner, inner.length) || packet.echo || packet.later && !recallFragment()) {
+            return outer.passes("has nothing of ours within it");
+        }
+        Outcome outcome = new Outcome(inner, inner.length, outer.retval, outer.out, outer.outSize);
+        outcome.unwrapped = true;
+        Tuple tuple = packet.tuple();
+        Talk talk = talks.get(tuple);
+        if (talk != null
+                && talk.from.equals(tuple)
+                && talk.tunnel != Tunnel.INTO
+                && talk.to.destination().equals(to)
+                && (packet.quotedIp != 0 || !isOutlived(talk, false))) {
+            if (packet.quotedIp == 0) {
+                advance(talk, false);
+            }
+            return goOn(outcome, Hook.OUTSIDE, talk, false);
+        }
+        if (packet.later || packet.quotedIp != 0) {
+            return outer.passes("has something within it that goes on with nothing known");
+        }
+        Asked asked = frontends.get(new Frontend(packet.destination, packet.destinationPort, tuple.protocol()));
+        if (asked == null) {
+            asked = frontends.get(
+                    Frontend.ofNode(packet.destination.family(), packet.destinationPort, tuple.protocol()));
+        }
+        Target target = asked == null || !asked.access.direct() ? null : asked.offer.here.get(to);
+        if (asked == null || target == null || !target.serves()) {
+            return outer.passes("is for no backend here");
+        }
+        if (talk != null) {
+            forget(talk);
+        }
+        Offer offer = asked.offer;
+        if (asked.access.restricted() && !isInRange(offer)) {
+            count(offer.id, Reason.SOURCE_RANGE, false);
+            return outer.drops("comes from outside the source ranges");
+        }
+        PacketLab.Flow flow = known.apply(tuple);
+        Tuple own = new Tuple(packet.source, packet.sourcePort, to, target.port, tuple.protocol());
+        if (flow == null) {
+            if (!isShort(packet.source, target)) {
+                return "should have found a port";
+            }
+            count(offer.id, Reason.NO_PORT, false);
+            return outer.drops("finds no port");
+        }
+        return begin(outcome, Hook.OUTSIDE, new Talk(tuple, flow.to(), offer, target, true, Tunnel.OUT_OF), own);
     }
 
     private Datagram datagram() {
@@ -585,13 +708,16 @@ final class PacketModel {
         if (talk.state == State.RESET) {
             talk.state = talk.isConfirmed ? State.CONFIRMED : State.OPENING;
         }
-        if (isReply && talk.state == State.OPENING) {
+        boolean into = talk.tunnel == Tunnel.INTO;
+        if (into && talk.state == State.OPENING && !packet.later && goesOn()) {
+            talk.state = State.CONFIRMED;
+        } else if (isReply && talk.state == State.OPENING) {
             talk.state = State.ANSWERED;
         } else if (!isReply && talk.state == State.ANSWERED && (flags & 2) == 0) {
             talk.state = State.CONFIRMED;
         }
         if ((flags & 1) != 0) {
-            talk.backendClosed |= isReply;
+            talk.backendClosed |= isReply || into;
             talk.clientClosed |= !isReply;
         }
         if (talk.clientClosed && talk.backendClosed) {
@@ -601,6 +727,15 @@ final class PacketModel {
         }
         talk.isConfirmed |= talk.state == State.CONFIRMED || talk.state == State.HALF_CLOSED;
         talk.isConfirmed &= !talk.isOver();
+    }
+
+    /** Whether who says this has been answered, although that was not seen here. */
+    private boolean goesOn() {
+        return switch (packet.protocol) {
+            case TCP -> (packet.flags & 2) == 0;
+            case SCTP -> packet.flags != 1;
+            default -> true;
+        };
     }
 
     private @Nullable Asked asked() {
@@ -643,8 +778,7 @@ final class PacketModel {
         }
         Offer offer = asked.offer;
         Access access = asked.access;
-        if (access.restricted()
-                && offer.service.sourceRanges().stream().noneMatch(range -> range.contains(packet.source))) {
+        if (access.restricted() && !isInRange(offer)) {
             count(offer.id, Reason.SOURCE_RANGE, false);
             return outcome.drops("comes from outside the source ranges");
         }
@@ -686,23 +820,46 @@ final class PacketModel {
             return "should speak from " + source + ", not " + flow.to().source();
         }
         Tuple own = new Tuple(source, packet.sourcePort, backend, target.port, tuple.protocol());
-        boolean keeps = source.equals(packet.source) || isOurs(packet.sourcePort);
-        if (keeps && isFree(own) ? !flow.to().equals(own) : !isOurs(flow.to().sourcePort())) {
-            return "should not speak from port " + flow.to().sourcePort();
+        offer.connections++;
+        if (isDirect(hook, access, target) && !source.equals(packet.source) && hasRoom(target)) {
+            if (!flow.to().equals(own)) {
+                return "should go on as it is to " + own;
+            }
+            Talk talk = new Talk(tuple, own, offer, target, false, Tunnel.INTO);
+            talks.put(talk.from, talk);
+            all.add(talk);
+            return goOn(outcome, hook, talk, false);
         }
-        if (!isFree(flow.to())) {
-            return "speaks from a port that another uses: " + flow.to();
+        return begin(outcome, hook, new Talk(tuple, flow.to(), offer, target, hook == Hook.HOST, Tunnel.NONE), own);
+    }
+
+    /** @param own how it would speak from the port that it has */
+    private @Nullable String begin(Outcome outcome, Hook hook, Talk talk, Tuple own) {
+        boolean keeps = own.source().equals(packet.source) || isOurs(packet.sourcePort);
+        if (keeps && isFree(own) ? !talk.to.equals(own) : !isOurs(talk.to.sourcePort())) {
+            return "should not speak from port " + talk.to.sourcePort();
         }
-        Talk over = talks.get(flow.to().turnedRound());
+        if (!isFree(talk.to)) {
+            return "speaks from a port that another uses: " + talk.to;
+        }
+        Talk over = talks.get(talk.replies());
         if (over != null) {
             forget(over);
         }
-        Talk talk = new Talk(tuple, flow.to(), offer, target, hook == Hook.HOST);
         talks.put(talk.from, talk);
         talks.put(talk.replies(), talk);
         all.add(talk);
-        offer.connections++;
         return goOn(outcome, hook, talk, false);
+    }
+
+    private boolean isDirect(Hook hook, Access access, Target target) {
+        return access.direct() && hook == Hook.OUTSIDE && !packet.source.equals(target.address);
+    }
+
+    /** In a packet within another, for the least that everyone has to let through. */
+    private boolean hasRoom(Target target) {
+        Way way = way(target.address);
+        return way == null || way.mtu >= (packet.v4 ? 576 + 20 : 1280 + 40);
     }
 
     private boolean isOurs(int port) {
@@ -715,6 +872,9 @@ final class PacketModel {
     }
 
     private Address source(Hook hook, Asked asked, boolean inside, Target target) {
+        if (isDirect(hook, asked.access, target) && target.takes(Reach.LOCAL)) {
+            return packet.source;
+        }
         boolean masquerades = asked.access.external()
                 ? asked.access.outside() != Reach.LOCAL
                 : settings.masqueradeAll() || detectsLocal() && !inside;
@@ -730,18 +890,7 @@ final class PacketModel {
             Outcome outcome, Hook hook, Client client, Asked asked, boolean inside, @Nullable Target favourite) {
         boolean possible = false;
         for (Target target : asked.offer.targets) {
-            Address source = source(hook, asked, inside, target);
-            int free = 0;
-            for (int i = 0; i < settings.ports(); i++) {
-                Tuple to = new Tuple(
-                        source,
-                        settings.firstPort() + i,
-                        target.address,
-                        target.port,
-                        packet.tuple().protocol());
-                free += isFree(to) ? 1 : 0;
-            }
-            possible |= free * 2 < settings.ports();
+            possible |= isShort(source(hook, asked, inside, target), target);
         }
         if (!possible) {
             return "should have found a port";
@@ -754,9 +903,46 @@ final class PacketModel {
         return outcome.drops("finds no port");
     }
 
+    /** Whether of the ports to speak from to that backend so few are free that none might be found. */
+    private boolean isShort(Address source, Target target) {
+        int free = 0;
+        for (int i = 0; i < settings.ports(); i++) {
+            Tuple to = new Tuple(
+                    source,
+                    settings.firstPort() + i,
+                    target.address,
+                    target.port,
+                    packet.tuple().protocol());
+            free += isFree(to) ? 1 : 0;
+        }
+        return free * 2 < settings.ports();
+    }
+
+    /** As it is, within another packet. */
+    private @Nullable String goAcross(Outcome outcome, Talk talk) {
+        Way way = way(talk.to.destination());
+        if (way == null) {
+            count(talk.offer.id, Reason.NO_SOURCE, false);
+            return outcome.drops("has no way to the backend");
+        }
+        if (packet.ttl <= 1) {
+            count(talk.offer.id, Reason.TTL, false);
+            return outcome.told("has come too far", packet.v4 ? 0x0b00 : 0x0300, 0);
+        }
+        int most = way.mtu - packet.tunnelHeader();
+        if (packet.length > most) {
+            count(talk.offer.id, Reason.TOO_BIG, false);
+            return outcome.told("is too big within another", packet.v4 ? 0x0304 : 0x0200, most);
+        }
+        return outcome.wrapped(talk.to.source(), talk.to.destination());
+    }
+
     private @Nullable String goOn(Outcome outcome, Hook hook, Talk talk, boolean isReply) {
         if (packet.fragment && !packet.later) {
             fragments.put(datagram(), new int[] {packet.sourcePort, packet.destinationPort});
+        }
+        if (talk.tunnel == Tunnel.INTO) {
+            return goAcross(outcome, talk);
         }
         Tuple from = isReply ? talk.replies() : talk.from;
         Tuple to = isReply ? talk.from.turnedRound() : talk.to;
@@ -776,7 +962,7 @@ final class PacketModel {
             count(talk.offer.id, Reason.NO_SOURCE, isReply);
             return outcome.drops("would go from the node to itself");
         }
-        if (way != null) {
+        if (way != null && !outcome.unwrapped) {
             if (hook != Hook.HOST && packet.ttl <= 1) {
                 count(talk.offer.id, Reason.TTL, isReply);
                 return outcome.told("has come too far", packet.v4 ? 0x0b00 : 0x0300, 0);
@@ -791,6 +977,23 @@ final class PacketModel {
         if (unmendable) {
             count(talk.offer.id, Reason.FRAGMENT, isReply);
             return outcome.drops("cannot be mended");
+        }
+        if (outcome.unwrapped && (way == null || packet.length > way.mtu || packet.ttl <= 1)) {
+            // As by the way to its sender.
+            Way back = way(packet.source);
+            return back == null || back == NETWORK
+                    ? outcome.becomes(UNSPEC, from, to, isReply, packet.ttl)
+                    : outcome.becomes(REDIRECT, PacketLab.DELIVERED, from, to, isReply, packet.ttl);
+        }
+        if (way != null
+                && packet.length <= way.mtu
+                && isReply
+                && talk.tunnel == Tunnel.OUT_OF
+                && packet.protocol == TCP
+                && packet.quotedIp == 0
+                && !packet.later
+                && (packet.flags & 2) != 0) {
+            outcome.longestSegment = way.mtu - 2 * packet.tunnelHeader() - 20;
         }
         if (way == null || packet.length > way.mtu) {
             // The node's own device waits for what its own conversation is told.
@@ -808,6 +1011,10 @@ final class PacketModel {
         private final int retval;
         private final byte[] out;
         private final int outSize;
+        /** Whether it has come within another packet. */
+        private boolean unwrapped;
+        /** What it may say of how long segments may be; 0: anything. */
+        private int longestSegment;
 
         Outcome(byte[] in, int inSize, int retval, byte[] out, int outSize) {
             this.in = in;
@@ -972,7 +1179,7 @@ final class PacketModel {
         String becomes(int expectedRetval, byte[] linkAddress, Tuple from, Tuple to, boolean isReply, int ttl) {
             Fate fate = packet.quotedIp != 0
                     ? Fate.TRANSLATED_ERROR
-                    : packet.fragment ? Fate.TRANSLATED_FRAGMENT : Fate.TRANSLATED;
+                    : unwrapped ? Fate.UNWRAPPED : packet.fragment ? Fate.TRANSLATED_FRAGMENT : Fate.TRANSLATED;
             fates[fate.ordinal()]++;
             if (retval != expectedRetval || outSize != inSize) {
                 return "should return " + expectedRetval + " and become " + to;
@@ -985,6 +1192,36 @@ final class PacketModel {
                 return "has wrong sums, and should become " + to;
             }
             return is(expectedRetval, expected, "should become " + to);
+        }
+
+        @Nullable
+        String wrapped(Address from, Address to) {
+            fates[Fate.WRAPPED.ordinal()]++;
+            int header = packet.tunnelHeader();
+            if (outSize != inSize + header) {
+                return "should be within another packet to " + to;
+            }
+            byte[] within = Arrays.copyOfRange(out, header, outSize);
+            System.arraycopy(out, 0, within, 0, ETHERNET);
+            byte[] whole = Arrays.copyOf(within, packet.ip + packet.length);
+            if (!Arrays.equals(
+                    new Packet(whole).within(from, to).bytes(),
+                    ETHERNET,
+                    ETHERNET + header,
+                    out,
+                    ETHERNET,
+                    ETHERNET + header)) {
+                return "should be within a packet from " + from + " to " + to;
+            }
+            return new Outcome(in, inSize, retval, within, within.length).isOneHopFurther();
+        }
+
+        private @Nullable String isOneHopFurther() {
+            byte[] expected = copy();
+            setTtl(expected, packet.ttl - 1);
+            return headerFollows(expected, packet.ip)
+                    ? is(REDIRECT, expected, "should go on as it is")
+                    : "has a wrong sum within";
         }
 
         private void putAddresses(byte[] bytes, int ip, Address source, Address destination) {
@@ -1002,6 +1239,14 @@ final class PacketModel {
             put16(expected, at, to.sourcePort());
             put16(expected, at + 2, to.destinationPort());
             int end = packet.ip + packet.length;
+            if (longestSegment > 0
+                    && (expected[at + 12] >> 4 & 15) > 5
+                    && at + 24 <= inSize
+                    && expected[at + 20] == 2
+                    && expected[at + 21] == 4
+                    && packet.u16(at + 22) > longestSegment) {
+                put16(expected, at + 22, longestSegment);
+            }
             if (packet.protocol == SCTP) {
                 boolean same = from.sourcePort() == to.sourcePort() && from.destinationPort() == to.destinationPort();
                 if (same || packet.u32(at + 8) == 0) {

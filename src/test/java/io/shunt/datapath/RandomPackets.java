@@ -33,8 +33,14 @@ final class RandomPackets {
         new Access(Reach.CLUSTER, Reach.CLUSTER, true, true),
         new Access(Reach.CLUSTER, Reach.LOCAL, true, true),
         new Access(Reach.CLUSTER, Reach.LOCAL, false, true),
+        new Access(Reach.CLUSTER, Reach.CLUSTER, false, true, true),
+        new Access(Reach.CLUSTER, Reach.CLUSTER, true, true, true),
     };
-    private static final int SERVICES = ACCESSES.length + 2;
+    /** Those of the services that are node ports. */
+    private static final Access[] NODE_PORTS = {ACCESSES[0], ACCESSES[1], ACCESSES[7]};
+
+    private static final int[] DIRECT = {7, 8, ACCESSES.length + 2};
+    private static final int SERVICES = ACCESSES.length + NODE_PORTS.length;
     private static final int[] EXTENSIONS = {
         Draft.HOP_BY_HOP, Draft.ROUTING, Draft.FRAGMENT, Draft.AUTHENTICATION, Draft.DESTINATION_OPTIONS
     };
@@ -95,8 +101,7 @@ final class RandomPackets {
         Access access = ACCESSES[number % ACCESSES.length];
         Frontend frontend;
         if (number >= ACCESSES.length) {
-            // Both kinds of node port.
-            access = ACCESSES[number - ACCESSES.length];
+            access = NODE_PORTS[number - ACCESSES.length];
             frontend = Frontend.ofNode(family == 0 ? IpFamily.IPV4 : IpFamily.IPV6, 30_000 + number, protocol);
         } else {
             Address address = access.external() ? externals[family][number] : clusters[family][number];
@@ -162,16 +167,45 @@ final class RandomPackets {
     private Packet any(List<Talk> talks) {
         int kind = random.nextInt(100);
         if (kind < 20) {
-            return first();
+            return oneIn(5) ? arriving() : first();
         }
         // Mostly of those that began last.
         int back = oneIn(3) ? random.nextInt(talks.size()) : random.nextInt(Math.min(200, talks.size()));
         Talk talk = talks.get(talks.size() - 1 - back);
         boolean isReply = random.nextBoolean();
-        if (kind < 88) {
-            return more(talk, isReply);
+        if (talk.tunnel == PacketModel.Tunnel.INTO && !oneIn(20)) {
+            // Nobody answers by here, and so errors come from the client's side only.
+            isReply = kind >= 88;
         }
-        return kind < 97 ? error(talk, isReply) : ping();
+        if (kind >= 97) {
+            return ping();
+        }
+        Packet packet = kind < 88 ? more(talk, isReply) : error(talk, isReply);
+        boolean fromClient = isReply == kind >= 88;
+        return talk.tunnel == PacketModel.Tunnel.OUT_OF && fromClient && !oneIn(20)
+                ? within(packet, talk.to.destination())
+                : packet;
+    }
+
+    /** As another node sends it. */
+    private Packet within(Packet packet, Address backend) {
+        hook = Hook.OUTSIDE;
+        return packet.within(any(routers, backend.isV4() ? 0 : 1), backend);
+    }
+
+    /** As another node sends it to a backend here, or to one that is none. */
+    private Packet arriving() {
+        int family = random.nextInt(2);
+        int number = oneIn(10) ? random.nextInt(SERVICES) : DIRECT[random.nextInt(DIRECT.length)];
+        boolean nodePort = number >= ACCESSES.length;
+        Tuple tuple = new Tuple(
+                any(clients, family),
+                1024 + random.nextInt(3000),
+                nodePort ? any(routers, family) : externals[family][number],
+                nodePort ? 30_000 + number : number == 6 ? 8080 : 80,
+                BY_WEIGHT[random.nextInt(BY_WEIGHT.length)]);
+        Draft draft = oneIn(5) ? Draft.more(tuple) : Draft.first(tuple);
+        return within(dressed(draft.payload(length())), any(oneIn(8) ? far : oneIn(8) ? node : pods, family));
     }
 
     private Packet first() {
@@ -265,7 +299,9 @@ final class RandomPackets {
             draft = draft.unsummed();
         }
         if (oneIn(15)) {
-            draft = draft.tcpOptions(new int[4 * random.nextInt(11)]);
+            draft = oneIn(2)
+                    ? draft.tcpOptions(new int[4 * random.nextInt(11)])
+                    : draft.tcpOptions(2, 4, random.nextInt(12), random.nextInt(256));
         }
         boolean v4 = draft.tuple().source().isV4();
         if (v4 && oneIn(15)) {
