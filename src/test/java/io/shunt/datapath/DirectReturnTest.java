@@ -11,6 +11,7 @@ import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
+import io.shunt.libbpf.Offloads;
 import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Backend.State;
@@ -22,6 +23,7 @@ import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.AfterParameterizedClassInvocation;
@@ -201,6 +203,31 @@ class DirectReturnTest {
         } finally {
             first.ip("link", "set", device, "mtu", between == Between.VXLAN ? "1450" : "1500");
         }
+    }
+
+    /** As on real wires: what has been joined is cut when it is within another packet, or when it is so no more. */
+    @ParameterizedTest
+    @EnumSource(names = {"TCP4", "TCP6"})
+    void largeTransfers_arriveWhereDevicesDoNotCut(Client client) {
+        transfer(client, nodes.first(), between == Between.VXLAN ? "flannel.1" : "eth0");
+        transfer(client, nodes.second(), "veth2");
+    }
+
+    private static void transfer(Client client, TwoNodes.Site without, String device) {
+        Namespace node = without.node().namespace();
+        offload(node, device, Offloads::sumUp);
+        try {
+            transfer(nodes.outside(), client, Place.FAR);
+        } finally {
+            offload(node, device, Offloads::leaveToDevice);
+        }
+    }
+
+    private static void offload(Namespace node, String device, Consumer<String> state) {
+        node.call(() -> {
+            state.accept(device);
+            return null;
+        });
     }
 
     private static void transfer(Pod from, Client client, Place place) {

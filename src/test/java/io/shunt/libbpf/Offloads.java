@@ -27,18 +27,28 @@ public final class Offloads {
 
     private Offloads() {}
 
-    /** From now on packets that leave by the device carry whole checksums, as on a wire. */
+    /** From now on packets that leave by the device carry whole checksums, as on a wire, and are no longer than there. */
     public static void sumUp(String device) {
+        set(device, 0);
+    }
+
+    /** As it was before {@link #sumUp}. */
+    public static void leaveToDevice(String device) {
+        set(device, 1);
+    }
+
+    private static void set(String device, int state) {
         try (Arena arena = Arena.ofConfined();
                 Fd socket = Syscalls.socket(AF_INET, SOCK_DGRAM, 0, "AF_INET")) {
             MemorySegment value = arena.allocate(JAVA_INT, 2);
             value.set(JAVA_INT, 0, ETHTOOL_STXCSUM);
+            value.set(JAVA_INT, Integer.BYTES, state);
             MemorySegment request = arena.allocate(IFREQ, Long.BYTES);
             request.setString(0, device);
             request.set(ADDRESS, IFNAMSIZ, value);
             int result = (int) IOCTL.invokeExact(socket.number(), SIOCETHTOOL, request);
             if (result != 0) {
-                throw new IllegalStateException("the checksum offload of " + device + " cannot be switched off");
+                throw new IllegalStateException("the checksum offload of " + device + " cannot be switched");
             }
         } catch (Throwable t) {
             throw Native.rethrow(t);
