@@ -336,6 +336,17 @@ final class DirectTable {
                 .given(talk.nodePort(DIRECT, Talk.backend(net.narrow, Backend.State.BOTH)))
                 .in(Hook.OUTSIDE, big.packet().within(node, net.narrow))
                 .becomes(Verdict.CONTINUE, big.between(talk.heard(net.client, CLIENT_PORT, net.narrow)));
+        // Behind another device than the one that the tunnel's packets come by.
+        Tuple elsewhere = talk.between(net.narrow, CLIENT_PORT, node, NODE_PORT);
+        Draft tooBig = first(elsewhere).payload(1500);
+        add("the same of a client who comes by another device: as by that one, or the stack would not take it in")
+                .given(talk.nodePort(DIRECT, talk.here()))
+                .in(Hook.OUTSIDE, tooBig.packet().within(node, net.pod))
+                .becomes(Verdict.DELIVER, tooBig.between(talk.heard(net.narrow, CLIENT_PORT, net.pod)));
+        add("from a client who comes by another device, to a backend that is the node itself")
+                .given(talk.nodePort(DIRECT, Talk.backend(net.node, Backend.State.BOTH)))
+                .in(Hook.OUTSIDE, first(elsewhere).packet().within(node, net.node))
+                .becomes(Verdict.DELIVER, first(elsewhere).between(talk.heard(net.narrow, CLIENT_PORT, net.node)));
         add("the stack says so: the client hears it from the service")
                 .given(talk.nodePort(DIRECT, talk.here()))
                 .after(Hook.OUTSIDE, received(first(asked)))

@@ -199,7 +199,7 @@ final class RandomPackets {
         int number = oneIn(10) ? random.nextInt(SERVICES) : DIRECT[random.nextInt(DIRECT.length)];
         boolean nodePort = number >= ACCESSES.length;
         Tuple tuple = new Tuple(
-                any(clients, family),
+                any(oneIn(10) ? narrow : clients, family),
                 1024 + random.nextInt(3000),
                 nodePort ? any(routers, family) : externals[family][number],
                 nodePort ? 30_000 + number : number == 6 ? 8080 : 80,
