@@ -13,6 +13,7 @@ import io.shunt.table.Reach;
 import io.shunt.testbed.Traffic;
 import io.shunt.testbed.Traffic.Socket;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,8 +26,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 class SynFloodTest {
     private static final int FLOODED = 30080;
     private static final int BESIDE = 30081;
-    /** More than there are ports to speak to one backend from. */
     private static final int SYNS = 60_000;
+    /** Fewer than a flood can hold on to: on a small node that is 16,384, an entry for each. */
+    private static final PacketSettings FEW_PORTS = new PacketSettings(1024, 8_000, false, true, List.of(), true);
 
     private static final int NO_PORT = 4;
 
@@ -36,7 +38,6 @@ class SynFloodTest {
     @BeforeEach
     void start() {
         nodes = new TwoNodes(Between.ROUTES);
-        nodes.first().install();
         attacker = Traffic.start(nodes.outside().cgroup(), nodes.outside().namespace());
     }
 
@@ -48,10 +49,9 @@ class SynFloodTest {
 
     @ParameterizedTest
     @EnumSource(names = {"TCP4", "TCP6"})
-    void aFlood_stopsNobodyWhoIsEstablishedOrElsewhere_andNewOnesForAWhile(Client client) {
-        nodes.first()
-                .put(TwoNodes.service(client, FLOODED, Reach.CLUSTER, TwoNodes.backends(client, ECHO, Place.NEAR)));
-        nodes.first().put(TwoNodes.service(client, BESIDE, Reach.LOCAL, TwoNodes.backends(client, SERVER, Place.NEAR)));
+    void aFloodThatTakesAllPorts_stopsNobodyWhoIsEstablishedOrElsewhere_andNewOnesForAWhile(Client client) {
+        nodes.first().install(Ground.SIZES, FEW_PORTS);
+        putServices(client);
         Traffic good = nodes.outside().traffic();
         try (Socket established = client.socket(good)) {
             established.connect(Door.NODE_PORT.at(client, FLOODED));
@@ -73,5 +73,27 @@ class SynFloodTest {
                 next.transfer(1);
             }
         });
+    }
+
+    /** What it takes it gives back to the next: with more ports than it can hold on to nobody is refused. */
+    @ParameterizedTest
+    @EnumSource(names = {"TCP4", "TCP6"})
+    void aFloodBesideAllPorts_stopsNoNewOnesEither(Client client) {
+        nodes.first().install();
+        putServices(client);
+        Traffic good = nodes.outside().traffic();
+        CompletableFuture<Void> flood =
+                CompletableFuture.runAsync(() -> attacker.flood(Door.NODE_PORT.at(client, FLOODED), SYNS));
+        do {
+            assertThat(client.ask(good, Door.NODE_PORT.at(client, BESIDE))).startsWith("NEAR@");
+        } while (!flood.isDone());
+        flood.join();
+        assertThat(nodes.first().drops(NO_PORT)).isZero();
+    }
+
+    private void putServices(Client client) {
+        nodes.first()
+                .put(TwoNodes.service(client, FLOODED, Reach.CLUSTER, TwoNodes.backends(client, ECHO, Place.NEAR)));
+        nodes.first().put(TwoNodes.service(client, BESIDE, Reach.LOCAL, TwoNodes.backends(client, SERVER, Place.NEAR)));
     }
 }
