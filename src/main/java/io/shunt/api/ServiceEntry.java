@@ -16,6 +16,7 @@ import java.util.List;
  * @param serviceId its id in the kernel maps, or -1 while it could not be programmed
  * @param sourceRanges who may come in by restricted frontends, in CIDR notation
  * @param affinitySeconds how long a client stays with its backend after its last connection; 0: not at all
+ * @param algorithm what chooses the backend of packets from elsewhere: random or maglev
  * @param connections connects that were translated, and first datagrams to a backend
  * @param refused attempts while it had no backend
  * @param error why the kernel does not have this state, "" if it has
@@ -31,6 +32,7 @@ public record ServiceEntry(
         List<BackendView> backends,
         List<String> sourceRanges,
         int affinitySeconds,
+        String algorithm,
         long connections,
         long refused,
         String error) {
@@ -53,6 +55,7 @@ public record ServiceEntry(
                 service.backends(),
                 service.sourceRanges(),
                 service.affinitySeconds(),
+                service.algorithm(),
                 counters.connections(),
                 counters.refused(),
                 service.error());

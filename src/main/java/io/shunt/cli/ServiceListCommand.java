@@ -72,8 +72,8 @@ final class ServiceListCommand implements Callable<Integer> {
             names = {"-o", "--output"},
             paramLabel = "FORMAT",
             defaultValue = "table",
-            description = "`table`; `wide`, with refused attempts, each address and each backend; `json` or `yaml`, as"
-                    + " /api/v1/services.")
+            description = "`table`; `wide`, with refused attempts, the algorithm, each address and each backend; `json` or"
+                    + " `yaml`, as /api/v1/services.")
     private OutputFormat format = OutputFormat.TABLE;
 
     @Mixin
@@ -160,8 +160,8 @@ final class ServiceListCommand implements Callable<Integer> {
     }
 
     private static void printWide(List<ServiceEntry> services, PrintWriter out) {
-        TextTable table =
-                new TextTable("NAMESPACE", "NAME", "PORT", " ID", " CONNECTIONS", " REFUSED", "FRONTEND", "BACKENDS");
+        TextTable table = new TextTable(
+                "NAMESPACE", "NAME", "PORT", " ID", " CONNECTIONS", " REFUSED", "ALGORITHM", "FRONTEND", "BACKENDS");
         for (ServiceEntry service : services) {
             table.row(
                     service.namespace(),
@@ -170,6 +170,7 @@ final class ServiceListCommand implements Callable<Integer> {
                     service.serviceId() < 0 ? "-" : service.serviceId(),
                     service.connections(),
                     service.refused(),
+                    service.algorithm(),
                     service.frontends().stream()
                             .map(ServiceListCommand::frontend)
                             .collect(Collectors.joining(",")),

@@ -252,6 +252,7 @@ final class DaemonSnapshots implements Snapshots {
                 service.backends().stream().map(DaemonSnapshots::view).toList(),
                 service.sourceRanges().stream().map(Prefix::toString).toList(),
                 service.affinitySeconds(),
+                service.tableSize() > 0 ? "maglev" : "random",
                 programmed.error());
     }
 

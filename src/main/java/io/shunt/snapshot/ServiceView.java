@@ -11,6 +11,7 @@ import java.util.List;
  * @param serviceId its id in the kernel maps, or -1 while it could not be programmed
  * @param sourceRanges who may come in by restricted frontends, in CIDR notation
  * @param affinitySeconds how long a client stays with its backend after its last connection; 0: not at all
+ * @param algorithm what chooses the backend of packets from elsewhere: random or maglev
  * @param error why the kernel does not have this state, "" if it has
  */
 public record ServiceView(
@@ -24,6 +25,7 @@ public record ServiceView(
         List<BackendView> backends,
         List<String> sourceRanges,
         int affinitySeconds,
+        String algorithm,
         String error) {
     /**
      * @param address {@code address:port/protocol}; 0.0.0.0 and [::] stand for the node's addresses

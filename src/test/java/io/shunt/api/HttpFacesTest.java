@@ -221,6 +221,7 @@ class HttpFacesTest {
                 .contains(new FrontendView("203.0.113.1:80/TCP", "cluster", "local", true));
         assertThat(services.get(1).sourceRanges()).containsExactly("198.51.100.0/24");
         assertThat(services.get(1).affinitySeconds()).isEqualTo(10_800);
+        assertThat(services.get(1).algorithm()).isEqualTo("maglev");
     }
 
     @Test

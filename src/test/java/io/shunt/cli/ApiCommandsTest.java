@@ -195,9 +195,9 @@ class ApiCommandsTest {
     void serviceList_wide_namesEachBackend() {
         assertThat(shell.run("service", "list", "-n", "shop", "-o", "wide")).isZero();
         assertThat(shell.out()).isEqualTo("""
-                NAMESPACE  NAME  PORT  ID  CONNECTIONS  REFUSED  FRONTEND                                                       BACKENDS
-                shop       web   http   7          300        2  10.96.0.1:80/TCP,203.0.113.1:80/TCP(outside:local,restricted)  10.0.0.2:8080,10.0.0.3:8080(draining)
-                shop       web   http   8            5        0  [fd00::1]:80/TCP                                               [fd00:1::2]:8080
+                NAMESPACE  NAME  PORT  ID  CONNECTIONS  REFUSED  ALGORITHM  FRONTEND                                                       BACKENDS
+                shop       web   http   7          300        2  maglev     10.96.0.1:80/TCP,203.0.113.1:80/TCP(outside:local,restricted)  10.0.0.2:8080,10.0.0.3:8080(draining)
+                shop       web   http   8            5        0  random     [fd00::1]:80/TCP                                               [fd00:1::2]:8080
                 """);
     }
 
@@ -250,8 +250,8 @@ class ApiCommandsTest {
         List<FrontendView> many = IntStream.range(1, 60)
                 .mapToObj(i -> new FrontendView("192.0.2." + i + ":80/TCP", "cluster", "cluster", false))
                 .toList();
-        snapshots.services =
-                List.of(new ServiceView("shop", "web", "http", "TCP", "IPv4", 7, many, List.of(), List.of(), 0, ""));
+        snapshots.services = List.of(
+                new ServiceView("shop", "web", "http", "TCP", "IPv4", 7, many, List.of(), List.of(), 0, "random", ""));
         assertThat(shell.run("service", "list")).isZero();
         assertThat(shell.out()).contains("192.0.2.1:80/TCP,192.0.2.2:80/TCP,192.0.2.3:80/TCP and 56 more  ");
         assertThat(shell.run("service", "list", "-o", "wide")).isZero();

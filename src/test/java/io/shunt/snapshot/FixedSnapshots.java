@@ -114,6 +114,7 @@ public final class FixedSnapshots implements Snapshots {
                         List.of(new BackendView("[fd00:1::2]:8080", "cluster")),
                         List.of(),
                         0,
+                        "random",
                         ""),
                 new ServiceView(
                         "shop",
@@ -130,6 +131,7 @@ public final class FixedSnapshots implements Snapshots {
                                 new BackendView("10.0.0.3:8080", "draining")),
                         List.of("198.51.100.0/24"),
                         10_800,
+                        "maglev",
                         ""),
                 new ServiceView(
                         "default",
@@ -142,6 +144,7 @@ public final class FixedSnapshots implements Snapshots {
                         List.of(),
                         List.of(),
                         0,
+                        "random",
                         "map is full"));
     }
 
@@ -203,6 +206,7 @@ public final class FixedSnapshots implements Snapshots {
                         List.of(new BackendView("10.0." + i / 256 + "." + i % 256 + ":8080", "cluster")),
                         List.of(),
                         0,
+                        "random",
                         ""))
                 .toList();
     }
