@@ -73,6 +73,7 @@ class PacketFuzzTest {
 
     private final long[] fates = new long[Fate.values().length];
     private long packets;
+    private long foretold;
     private boolean accelerated;
     private long sentOnByDriver;
 
@@ -114,9 +115,11 @@ class PacketFuzzTest {
             met.put(fate, fates[fate.ordinal()]);
         }
         System.out.printf(
-                "PacketFuzzTest %s, seed %d: %,d packets in %.1f s, %,d sent on by the driver, 0 differences: %s%n",
-                rules, seed, packets, seconds, sentOnByDriver, met);
+                "PacketFuzzTest %s, seed %d: %,d packets in %.1f s, %,d sent on by the driver, %,d backends chosen by hash,"
+                        + " 0 differences: %s%n",
+                rules, seed, packets, seconds, sentOnByDriver, foretold, met);
         // Or it would show nothing.
+        assertThat(foretold).isPositive();
         assertThat(met).allSatisfy((fate, times) -> assertThat(times).isPositive());
     }
 
@@ -170,6 +173,7 @@ class PacketFuzzTest {
                         difference));
             }
         }
+        foretold += model.foretold();
         assertCounted(node, model, seed);
         Map<Tuple, Flow> known = node.flows();
         model.flows()

@@ -15,7 +15,9 @@ import io.shunt.table.Reach;
 import io.shunt.table.VirtualService;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -183,9 +185,13 @@ final class PacketModel {
     private final List<Talk> all = new ArrayList<>();
     private final Map<Datagram, int[]> fragments = new HashMap<>();
     private final Map<Client, Target> affinity = new HashMap<>();
+    /** Who stays with a backend that is not known. */
+    private final Set<Client> undecided = new HashSet<>();
+
     private final Map<Count, Long> drops = new HashMap<>();
     private final Seen packet = new Seen();
     private final long[] fates;
+    private long foretold;
 
     /**
      * @param fates how many packets had each {@link Fate}: counted on
@@ -798,9 +804,11 @@ final class PacketModel {
             count(offer.id, Reason.REFUSED, false);
             return outcome.refused("finds no backend");
         }
+        boolean isHashed = offer.service.tableSize() > 0 && favourite == null && !undecided.contains(client);
+        Target foretold = isHashed ? hashed(offer, reach) : favourite;
         PacketLab.Flow flow = known.apply(tuple);
         if (flow == null) {
-            return foundNoPort(outcome, hook, client, asked, inside, favourite);
+            return foundNoPort(outcome, hook, client, asked, inside, foretold);
         }
         Address backend = flow.to().destination();
         Target target = offer.targets.stream()
@@ -809,11 +817,14 @@ final class PacketModel {
                         && each.port == flow.to().destinationPort())
                 .findAny()
                 .orElse(null);
-        if (target == null || favourite != null && target != favourite) {
-            return "should not have chosen " + backend;
+        if (target == null || foretold != null && target != foretold) {
+            return "should not have chosen " + backend
+                    + (foretold == null
+                            ? ""
+                            : ", but " + foretold.address + " for " + (favourite == null ? "its hash" : "affinity"));
         }
         if (offer.service.affinitySeconds() != 0) {
-            affinity.put(client, target);
+            stay(client, target);
         }
         Address source = source(hook, asked, inside, target);
         if (!flow.to().source().equals(source)) {
@@ -862,6 +873,37 @@ final class PacketModel {
         return way == null || way.mtu >= (packet.v4 ? 576 + 20 : 1280 + 40);
     }
 
+    private void stay(Client client, Target target) {
+        affinity.put(client, target);
+        undecided.remove(client);
+    }
+
+    /** Whom the client's address and port choose, the port only if the client does not stay with its backend. */
+    private Target hashed(Offer offer, Reach reach) {
+        foretold++;
+        List<Backend> takers = offer.service.backends().stream()
+                .filter(backend -> backend.state().takes(reach))
+                .sorted(Comparator.comparing(Backend::address).thenComparingInt(Backend::port))
+                .toList();
+        int size = offer.service.tableSize();
+        int port = offer.service.affinitySeconds() == 0 ? packet.sourcePort : 0;
+        int hash = PeerHash.hash(PeerHash.CLIENT_SEED, packet.source, port);
+        // Where there are more than slots, each has one place.
+        int at = takers.size() > size
+                ? PeerHash.place(hash, takers.size())
+                : Maglev.table(takers, size)[PeerHash.place(hash, size)];
+        Backend chosen = takers.get(at);
+        return offer.targets.stream()
+                .filter(each -> each.address.equals(chosen.address()) && each.port == chosen.port())
+                .findAny()
+                .orElseThrow();
+    }
+
+    /** How many choices of a backend were foretold because a client's address and port make them. */
+    long foretold() {
+        return foretold;
+    }
+
     private boolean isOurs(int port) {
         return port >= settings.firstPort() && port < settings.firstPort() + settings.ports();
     }
@@ -887,17 +929,22 @@ final class PacketModel {
 
     /** By chance, 64 times: so at most of a backend that has few ports left. */
     private @Nullable String foundNoPort(
-            Outcome outcome, Hook hook, Client client, Asked asked, boolean inside, @Nullable Target favourite) {
+            Outcome outcome, Hook hook, Client client, Asked asked, boolean inside, @Nullable Target foretold) {
         boolean possible = false;
-        for (Target target : asked.offer.targets) {
+        for (Target target : foretold == null ? asked.offer.targets : List.of(foretold)) {
             possible |= isShort(source(hook, asked, inside, target), target);
         }
         if (!possible) {
             return "should have found a port";
         }
-        if (asked.offer.service.affinitySeconds() != 0 && favourite == null) {
-            // It has chosen one, and nobody knows which.
-            affinity.remove(client);
+        if (asked.offer.service.affinitySeconds() != 0) {
+            if (foretold == null) {
+                // It has chosen one, and nobody knows which; it stays with that also where hashes choose from now on.
+                affinity.remove(client);
+                undecided.add(client);
+            } else {
+                stay(client, foretold);
+            }
         }
         count(asked.offer.id, Reason.NO_PORT, false);
         return outcome.drops("finds no port");

@@ -118,7 +118,17 @@ final class RandomPackets {
                 Map.of(frontend, access),
                 backends(family, oneIn(12) ? 0 : 1 + random.nextInt(4)),
                 ranges,
-                oneIn(4) ? 10_000 : 0);
+                oneIn(4) ? 10_000 : 0,
+                tableSize());
+    }
+
+    /** Some services choose by hash; a few have more backends than slots. */
+    private int tableSize() {
+        return switch (random.nextInt(8)) {
+            case 0, 1 -> 31;
+            case 2 -> 2;
+            default -> 0;
+        };
     }
 
     private List<Backend> backends(int family, int count) {
@@ -128,12 +138,12 @@ final class RandomPackets {
             Address address = any(kind < 5 ? pods : kind < 8 ? far : kind < 9 ? narrow : node, family);
             boolean here = kind < 5 || kind == 9;
             Backend.State state = oneIn(6) ? Backend.State.values()[random.nextInt(5)] : Backend.State.of(true, here);
-            backends.put(address, new Backend(address, 8080, state));
+            backends.put(address, new Backend(address, 8080, state, oneIn(3) ? 1 + random.nextInt(5) : 1));
         }
         return List.copyOf(backends.values());
     }
 
-    /** One of the services, with other backends or with others in another state. */
+    /** One of the services, with other backends or with others in another state, or that chooses otherwise. */
     VirtualService changed() {
         List<VirtualService> all = List.copyOf(services.values());
         VirtualService old = all.get(random.nextInt(all.size()));
@@ -143,7 +153,12 @@ final class RandomPackets {
         backends(family, random.nextInt(3)).forEach(each -> backends.put(each.address(), each));
         old.backends().stream().filter(each -> !oneIn(3)).forEach(each -> backends.put(each.address(), each));
         VirtualService service = new VirtualService(
-                old.name(), old.frontends(), List.copyOf(backends.values()), old.sourceRanges(), old.affinitySeconds());
+                old.name(),
+                old.frontends(),
+                List.copyOf(backends.values()),
+                old.sourceRanges(),
+                old.affinitySeconds(),
+                oneIn(4) ? tableSize() : old.tableSize());
         services.put(service.name(), service);
         return service;
     }
