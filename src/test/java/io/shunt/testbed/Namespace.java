@@ -98,8 +98,9 @@ public final class Namespace implements AutoCloseable {
 
     /** The index of a device. */
     public int index(String device) {
+        // Before it may stand a complaint about the namespace of the device's peer.
         return Integer.parseInt(
-                ip("-o", "link", "show", "dev", device).getFirst().split(":")[0]);
+                ip("-o", "link", "show", "dev", device).getLast().split(":")[0]);
     }
 
     private String[] inside(String... command) {
