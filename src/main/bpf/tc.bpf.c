@@ -31,6 +31,9 @@
 #define PACKET_HOST_TYPE 0
 #define PACKET_OTHER_TYPE 3
 
+/* Of a VLAN tag: which one is it? */
+#define VLAN_ID 0xfff
+
 /* A link-layer address that is nobody's, "\x02shunt": what this node sends to itself by another device has it. */
 #define DELIVERED_TO bpf_cpu_to_be64(0x027368756e740000)
 
@@ -304,7 +307,7 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 {
 	struct bpf_redir_neigh next = {.nh_family = way->family};
 
-	if (!has_link_header(skb, packet))
+	if (!has_link_header(skb, packet) || (skb->vlan_present && bpf_skb_vlan_pop(skb)))
 		return TC_ACT_SHOT;
 	if (way->family == AF_INET)
 		next.ipv4_nh = way->ipv4_dst;
@@ -544,8 +547,11 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	__u32 at;
 	int action;
 
-	/* On its way to or from a virtual LAN's own device, where it is seen without its tag. */
-	if (skb->vlan_present)
+	/*
+	 * On its way to or from a virtual LAN's own device, where it is seen without its tag. VLAN 0 is none: such a tag says
+	 * how urgent the frame is, and the kernel does without it.
+	 */
+	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
 		return TC_ACT_UNSPEC;
 	parsed = parse_frame(skb, link, &packet);
 	if (parsed != PARSED) {

@@ -115,7 +115,9 @@ class VlanTest {
         VLAN_LIKE_IP(0x8100, 0x4500),
         PROVIDERS(0x88a8, 5),
         Q_IN_Q(0x88a8, 5, 0x8100, 6),
-        OLD_Q_IN_Q(0x8100, 5, 0x8100, 6);
+        OLD_Q_IN_Q(0x8100, 5, 0x8100, 6),
+        /** In no virtual LAN, but urgent. */
+        PRIORITY(0x8100, 0xe000);
 
         private final int[] words;
 
@@ -167,7 +169,7 @@ class VlanTest {
 
     static Stream<Arguments> untagged() {
         return TwoNodes.CLIENTS.stream()
-                .flatMap(client -> Stream.of(Tags.NONE)
+                .flatMap(client -> Stream.of(Tags.NONE, Tags.PRIORITY)
                         .flatMap(tags ->
                                 Stream.of(Place.NEAR, Place.FAR).map(place -> Arguments.of(client, tags, place))));
     }
@@ -191,6 +193,7 @@ class VlanTest {
         assertThat(nodes.first().connections()).isEqualTo(connections);
     }
 
+    /** The kernel takes such frames for the device's own. */
     @ParameterizedTest
     @MethodSource("untagged")
     void whatComesInNoVirtualLan_isTranslated(Client client, Tags tags, Place place) {
