@@ -31,6 +31,7 @@ for job in "$@"; do
             need bpftool bpftool
             need nsenter util-linux
             need curl curl
+            need iperf3 iperf3
             ;;
         test)
             need promtool prometheus
