@@ -4,6 +4,7 @@ import io.shunt.bench.PartResult.Judged;
 import io.shunt.bench.PartResult.Table;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfProgram;
+import io.shunt.net.IpFamily;
 import io.shunt.testbed.Load;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -132,19 +133,24 @@ final class PacketPart implements Part {
                         MOST_LOAD_SECONDS);
                 nodes.put(rules.label(), node);
             }
-            try (NodeSite site = new NodeSite(nodes.get(SHUNT), services, policies())) {
+            PacketBed.Node node = nodes.get(SHUNT);
+            try (NodeSite site = new NodeSite(
+                    node.namespace(),
+                    services,
+                    nodePorts(node),
+                    "--devices",
+                    PacketBed.OUTSIDE + ",pod:" + PacketBed.INSIDE)) {
                 race(bed, plain, nodes, services, rounds, progress);
                 readVerified(site.daemon().bpfRoot());
             }
         }
     }
 
-    private static Map<Integer, String> policies() {
-        Map<Integer, String> policies = new TreeMap<>();
-        for (Policy policy : Policy.values()) {
-            policies.put(policy.port, policy == Policy.LOCAL ? "Local" : "Cluster");
-        }
-        return policies;
+    private static List<NodeSite.NodePort> nodePorts(PacketBed.Node node) {
+        return Stream.of(Policy.values())
+                .map(policy -> new NodeSite.NodePort(
+                        policy.port, IpFamily.IPV4, policy == Policy.LOCAL, List.of(node.backend())))
+                .toList();
     }
 
     private static List<RuleSet.Door> doors(PacketBed.Node node) {
@@ -156,7 +162,7 @@ final class PacketPart implements Part {
                         measure.protocol,
                         node.address(),
                         policy.port,
-                        node.backend(),
+                        List.of(node.backend()),
                         policy == Policy.LOCAL));
             }
         }

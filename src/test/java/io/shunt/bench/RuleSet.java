@@ -44,8 +44,10 @@ enum RuleSet {
                 }
             }
             for (Door door : doors) {
-                out.write(":KUBE-EXT-" + door.name() + " - [0:0]\n:KUBE-SVL-" + door.name() + " - [0:0]\n:KUBE-SEP-"
-                        + door.name() + " - [0:0]\n");
+                out.write(":KUBE-EXT-" + door.name() + " - [0:0]\n:KUBE-SVL-" + door.name() + " - [0:0]\n");
+                for (int i = 0; i < door.backends().size(); i++) {
+                    out.write(":KUBE-SEP-" + door.name() + "-" + i + " - [0:0]\n");
+                }
             }
             out.write("""
                     -A PREROUTING -j KUBE-SERVICES
@@ -76,10 +78,15 @@ enum RuleSet {
                 out.write("-A KUBE-EXT-" + door.name() + " -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n");
             }
             out.write("-A KUBE-EXT-" + door.name() + " -j KUBE-SVL-" + door.name() + "\n");
-            out.write("-A KUBE-SVL-" + door.name() + " -j KUBE-SEP-" + door.name() + "\n");
-            out.write("-A KUBE-SEP-" + door.name() + " -s " + door.backend() + "/32 -j KUBE-MARK-MASQ\n");
-            out.write("-A KUBE-SEP-" + door.name() + protocol + " -j DNAT --to-destination " + door.backend() + ":"
-                    + Cluster.BACKEND_PORT + "\n");
+            int backends = door.backends().size();
+            for (int i = 0; i < backends; i++) {
+                String chain = "KUBE-SEP-" + door.name() + "-" + i;
+                String backend = door.backends().get(i);
+                out.write("-A KUBE-SVL-" + door.name() + chance(i, backends) + " -j " + chain + "\n");
+                out.write("-A " + chain + " -s " + backend + "/32 -j KUBE-MARK-MASQ\n");
+                out.write("-A " + chain + protocol + " -j DNAT --to-destination " + backend + ":" + Cluster.BACKEND_PORT
+                        + "\n");
+            }
         }
 
         private static void writeService(Cluster cluster, int service, BufferedWriter out) throws IOException {
@@ -89,14 +96,19 @@ enum RuleSet {
             int endpoints = cluster.endpointsOf(service);
             for (int i = 0; i < endpoints; i++) {
                 String chain = "KUBE-SEP-" + service + "-" + i;
-                String chance =
-                        i == endpoints - 1 ? "" : " -m statistic --mode random --probability " + 1.0 / (endpoints - i);
                 String endpoint = cluster.endpoint(service, i, 0);
-                out.write("-A KUBE-SVC-" + service + chance + " -j " + chain + "\n");
+                out.write("-A KUBE-SVC-" + service + chance(i, endpoints) + " -j " + chain + "\n");
                 out.write("-A " + chain + " -s " + endpoint + "/32 -j KUBE-MARK-MASQ\n");
                 out.write("-A " + chain + " -p tcp -m tcp -j DNAT --to-destination " + endpoint + ":"
                         + Cluster.BACKEND_PORT + "\n");
             }
+        }
+
+        /** What lets through its share of what those before have left. */
+        private static String chance(int endpoint, int endpoints) {
+            return endpoint == endpoints - 1
+                    ? ""
+                    : " -m statistic --mode random --probability " + 1.0 / (endpoints - endpoint);
         }
 
         @Override
@@ -164,11 +176,16 @@ enum RuleSet {
         }
 
         private static void writeDoor(Door door, BufferedWriter out) throws IOException {
-            out.write("chain endpoint-" + door.name() + " {\nip saddr " + door.backend()
-                    + " jump mark-for-masquerade\nmeta l4proto " + door.protocol() + " dnat to " + door.backend() + ":"
-                    + Cluster.BACKEND_PORT + "\n}\n");
-            out.write("chain local-" + door.name() + " {\nnumgen random mod 1 vmap { 0 : goto endpoint-" + door.name()
-                    + " }\n}\n");
+            StringBuilder choices = new StringBuilder();
+            for (int i = 0; i < door.backends().size(); i++) {
+                String chain = "endpoint-" + door.name() + "-" + i;
+                String backend = door.backends().get(i);
+                out.write("chain " + chain + " {\nip saddr " + backend + " jump mark-for-masquerade\nmeta l4proto "
+                        + door.protocol() + " dnat to " + backend + ":" + Cluster.BACKEND_PORT + "\n}\n");
+                choices.append(i == 0 ? "" : ", ").append(i).append(" : goto ").append(chain);
+            }
+            out.write("chain local-" + door.name() + " {\nnumgen random mod "
+                    + door.backends().size() + " vmap { " + choices + " }\n}\n");
             out.write("chain external-" + door.name() + " {\n"
                     + (door.isLocal()
                             ? "ip saddr " + CLUSTER_CIDR + " goto local-" + door.name()
@@ -210,10 +227,10 @@ enum RuleSet {
      * @param name for chains
      * @param protocol tcp or udp
      * @param node the node's address that takes it
-     * @param backend its only backend's address
+     * @param backends their addresses
      * @param isLocal whether its traffic policy is Local
      */
-    record Door(String name, String protocol, String node, int port, String backend, boolean isLocal) {}
+    record Door(String name, String protocol, String node, int port, List<String> backends, boolean isLocal) {}
 
     /** The command that takes the rules from standard input. */
     abstract String loader();
