@@ -12,9 +12,9 @@ import java.util.HexFormat;
  *
  * @param bytes from the Ethernet header on; not copied
  */
-record Packet(byte[] bytes) {
+public record Packet(byte[] bytes) {
     static final int ETHERNET = 14;
-    static final int TCP_SYN = 2;
+    public static final int TCP_SYN = 2;
     static final int TCP_ACK = 16;
     static final int TCP_RST = 4;
     static final int TCP_FIN = 1;
@@ -23,8 +23,9 @@ record Packet(byte[] bytes) {
     private static final int IP6 = 40;
 
     /** Who speaks to whom. */
-    record Tuple(Address source, int sourcePort, Address destination, int destinationPort, Protocol protocol) {
-        static Tuple of(String source, int sourcePort, String destination, int destinationPort, Protocol protocol) {
+    public record Tuple(Address source, int sourcePort, Address destination, int destinationPort, Protocol protocol) {
+        public static Tuple of(
+                String source, int sourcePort, String destination, int destinationPort, Protocol protocol) {
             return new Tuple(Address.of(source), sourcePort, Address.of(destination), destinationPort, protocol);
         }
 
@@ -34,7 +35,7 @@ record Packet(byte[] bytes) {
     }
 
     /** A TCP segment without options. */
-    static Packet tcp(Tuple tuple, int flags, int ttl, String payload) {
+    public static Packet tcp(Tuple tuple, int flags, int ttl, String payload) {
         byte[] data = payload.getBytes(java.nio.charset.StandardCharsets.US_ASCII);
         ByteBuffer segment = ByteBuffer.allocate(20 + data.length);
         segment.putShort((short) tuple.sourcePort).putShort((short) tuple.destinationPort);
@@ -48,7 +49,7 @@ record Packet(byte[] bytes) {
         return of(tuple, ttl, segment.array(), 16);
     }
 
-    static Packet udp(Tuple tuple, int ttl, String payload) {
+    public static Packet udp(Tuple tuple, int ttl, String payload) {
         byte[] data = payload.getBytes(java.nio.charset.StandardCharsets.US_ASCII);
         ByteBuffer datagram = ByteBuffer.allocate(8 + data.length);
         datagram.putShort((short) tuple.sourcePort).putShort((short) tuple.destinationPort);
@@ -116,7 +117,7 @@ record Packet(byte[] bytes) {
     }
 
     /** To the device with this link-layer address, from no one in particular. */
-    Packet to(byte[] linkAddress) {
+    public Packet to(byte[] linkAddress) {
         byte[] frame = bytes.clone();
         System.arraycopy(linkAddress, 0, frame, 0, 6);
         return new Packet(frame);
