@@ -30,6 +30,7 @@ unit: deps ## run the tests that need no root
 	@$(MVN) test -DexcludedTags=kernel,process
 
 bench: root build ## measure, and write the results with a plot to docs/benchmarks/; ONLY=connect measures one part
+	@src/build/deps.sh bench
 	@$(MVN) -q test-compile dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/target/bench.classpath
 	@"$(JDK)/bin/java" --enable-native-access=ALL-UNNAMED -Dshunt.home=$(HOME_DIR) \
 	  -cp "target/test-classes:target/classes:$$(cat target/bench.classpath)" io.shunt.bench.Bench docs/benchmarks $(ONLY)

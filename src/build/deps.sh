@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure of what the named jobs need: on Debian as root it installs what is missing, otherwise it says what to
-# install. Usage: deps.sh build|net|test ...
+# install. Usage: deps.sh build|net|test|bench ...
 set -eu
 
 missing=
@@ -35,6 +35,9 @@ for job in "$@"; do
             ;;
         test)
             need promtool prometheus
+            ;;
+        bench)
+            need conntrack conntrack
             ;;
         *)
             echo "deps.sh: no such job: $job" >&2

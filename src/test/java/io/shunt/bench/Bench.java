@@ -16,8 +16,13 @@ import java.util.concurrent.TimeUnit;
  * not.
  */
 public final class Bench {
-    private static final List<Part> PARTS =
-            List.of(new ConnectPart(), new NetfilterPart(), new PacketPart(), new ChangePart(), new StartPart());
+    private static final List<Part> PARTS = List.of(
+            new ConnectPart(),
+            new NetfilterPart(),
+            new PacketPart(),
+            new NodePart(),
+            new ChangePart(),
+            new StartPart());
 
     /** What was made is taken away within this time after Ctrl-C. */
     private static final long CLEANING_UP_SECONDS = 30;

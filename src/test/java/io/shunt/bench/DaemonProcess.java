@@ -1,6 +1,7 @@
 package io.shunt.bench;
 
 import io.shunt.datapath.Installation;
+import io.shunt.libbpf.BpfProgram;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Namespace;
 import java.io.BufferedReader;
@@ -12,11 +13,15 @@ import java.net.Proxy;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CountDownLatch;
@@ -27,6 +32,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -219,6 +225,35 @@ final class DaemonProcess implements AutoCloseable {
             throw failure("the daemon has ended", e);
         }
         throw new IllegalStateException("no " + field + " in /proc/PID/status");
+    }
+
+    /** How many instructions the verifier walked through, by the program that the process has open. */
+    Map<String, Integer> verifiedInstructions() {
+        Map<String, Integer> verified = new TreeMap<>();
+        try (Stream<Path> files = Files.list(Path.of("/proc/" + process.pid() + "/fdinfo"))) {
+            for (Path file : files.toList()) {
+                programId(file).ifPresent(id -> {
+                    try (BpfProgram program = BpfProgram.openId(id)) {
+                        verified.put(program.name(), program.info().verifiedInstructions());
+                    }
+                });
+            }
+        } catch (IOException e) {
+            throw failure("the daemon's open files cannot be read", e);
+        }
+        return verified;
+    }
+
+    private static OptionalInt programId(Path descriptor) throws IOException {
+        try {
+            return Files.readAllLines(descriptor).stream()
+                    .filter(line -> line.startsWith("prog_id:"))
+                    .mapToInt(line -> Integer.parseInt(line.substring(8).strip()))
+                    .findFirst();
+        } catch (NoSuchFileException e) {
+            // It was closed meanwhile, so it is no program's: those stay.
+            return OptionalInt.empty();
+        }
     }
 
     Path bpfRoot() {

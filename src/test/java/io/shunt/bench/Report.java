@@ -13,7 +13,7 @@ final class Report {
     static final String FILE = "results.md";
 
     /** In the order of the page. */
-    private static final List<String> PARTS = List.of("connect", "netfilter", "packets", "change", "start");
+    private static final List<String> PARTS = List.of("connect", "netfilter", "packets", "node", "change", "start");
 
     private static final JsonMapper MAPPER =
             JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
