@@ -26,6 +26,7 @@ import io.shunt.chart.StrictObjects.PrometheusRule;
 import io.shunt.chart.StrictObjects.ServiceMonitor;
 import io.shunt.cli.CommandTree;
 import io.shunt.cli.RunFlags;
+import io.shunt.source.FakeApiServer;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -284,6 +285,63 @@ class ChartTest {
         assertThat(Chart.of("kubeProxy: {running: true}").daemon().getEnv())
                 .extracting(EnvVar::getName)
                 .containsExactly("NODE_NAME");
+    }
+
+    /** helm renders it with an API server to look in, and shows what it came to in its notes. */
+    private String installed(FakeApiServer server) throws IOException {
+        Path kubeconfig = Files.writeString(directory.resolve("kubeconfig"), """
+                apiVersion: v1
+                kind: Config
+                current-context: here
+                contexts: [{name: here, context: {cluster: mine, user: me}}]
+                clusters: [{name: mine, cluster: {server: "%s"}}]
+                users: [{name: me, user: {}}]
+                """.formatted(server.url()));
+        server.answer("/api/v1?timeout", 200, """
+                {"kind": "APIResourceList", "groupVersion": "v1", "resources":
+                  [{"name": "configmaps", "singularName": "", "namespaced": true, "kind": "ConfigMap", "verbs": ["get"]}]}
+                """);
+        return new Helm(Chart.DIRECTORY)
+                .install()
+                .withName("shunt")
+                .withNamespace("kube-system")
+                .withKubeConfig(kubeconfig)
+                .clientOnly()
+                .dryRun()
+                .withKubeVersion("1.36.0")
+                .set("k8sServiceHost", "auto")
+                .call()
+                .getOutput();
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            https://192.0.2.10:6443      | 192.0.2.10, port 6443.
+            https://api.example          | api.example, port 443.
+            https://[fd00::10]:8443/     | fd00::10, port 8443.
+            """)
+    void theApiServersAddress_isFoundWhereKubeadmWroteIt(String url, String found) throws IOException {
+        try (FakeApiServer server = new FakeApiServer().start()) {
+            server.answer("/kube-public/configmaps/cluster-info", 200, """
+                    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cluster-info"}, "data": {"kubeconfig":
+                      "apiVersion: v1\\nkind: Config\\nclusters: [{name: '', cluster: {server: '%s'}}]\\n"}}
+                    """.formatted(url));
+
+            assertThat(installed(server)).contains("The API server is reached at " + found);
+        }
+    }
+
+    @Test
+    void theApiServersAddress_isRefusedWhereNobodyWroteIt() {
+        try (FakeApiServer server = new FakeApiServer().start()) {
+            server.answer("/kube-public/configmaps/cluster-info", 404, """
+                    {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+                    """);
+
+            assertThatThrownBy(() -> installed(server))
+                    .hasMessageContaining(
+                            "k8sServiceHost is auto, and helm finds no ConfigMap kube-public/cluster-info");
+        }
     }
 
     @Test
