@@ -56,6 +56,11 @@ public final class DropEvents implements AutoCloseable {
                     Layouts.port(segment, at + Layouts.offset(Layouts.TUPLE, "destination_port")),
                     Byte.toUnsignedInt(segment.get(JAVA_BYTE, at + Layouts.offset(Layouts.TUPLE, "protocol"))));
         }
+
+        /** With the other's source. */
+        Ends from(Ends other) {
+            return new Ends(other.source, other.sourcePort, destination, destinationPort, protocol);
+        }
     }
 
     /** What nobody read before is forgotten: who it was, and which service, may not be true any more. */

@@ -17,6 +17,10 @@ public final class FlowTable {
     private static final long SEEN = Layouts.offset(Layouts.FLOW, "seen");
     private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
     private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
+    private static final long TUNNEL = Layouts.offset(Layouts.FLOW, "tunnel");
+    /** In enum tunnel of types.h: it goes on as it is, within packets from one end of the tunnel to the other. */
+    private static final int INTO = 1;
+
     private static final int NANOS_PER_SECOND = 1_000_000_000;
 
     private final List<BpfMap> maps;
@@ -55,9 +59,11 @@ public final class FlowTable {
     }
 
     private static Flow decode(MemorySegment flow, int now) {
+        Ends asked = Ends.of(flow, FROM);
+        Ends to = Ends.of(flow, TO);
         return new Flow(
-                Ends.of(flow, FROM),
-                Ends.of(flow, TO),
+                asked,
+                flow.get(JAVA_BYTE, TUNNEL) == INTO ? to.from(asked) : to,
                 flow.get(JAVA_INT, SERVICE_ID),
                 PinnedMaps.flowState(flow.get(JAVA_BYTE, STATE)),
                 Math.max(0, now - flow.get(JAVA_INT, SEEN)));

@@ -20,6 +20,7 @@ import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.RingBuffer;
 import io.shunt.net.Protocol;
 import io.shunt.table.Access;
+import io.shunt.table.Reach;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -228,6 +229,29 @@ class DropEventsTest {
                     .hasSize(1);
         }
         assertThat(credit()).isZero();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aFlowThroughATunnel_isShownAsTheBackendSeesIt(Net net) {
+        Talk talk = new Talk(net, Protocol.TCP);
+        node.put(talk.nodePort(new Access(Reach.CLUSTER, Reach.CLUSTER, false, true, true), talk.far()));
+        send(talk.asks());
+        List<FlowTable.Flow> flows = new ArrayList<>();
+        node.installation().flowTable().forEachUntil(flow -> {
+            flows.add(flow);
+            return false;
+        });
+        assertThat(flows).singleElement().satisfies(flow -> {
+            assertThat(flow.asked().destination()).isEqualTo(net.node);
+            assertThat(flow.sent())
+                    .isEqualTo(new Ends(
+                            net.client,
+                            PacketTable.CLIENT_PORT,
+                            net.far,
+                            PacketTable.BACKEND_PORT,
+                            Protocol.TCP.number()));
+        });
     }
 
     @Test
