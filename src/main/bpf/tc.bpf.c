@@ -178,7 +178,7 @@ __noinline int receive(const struct packet *packet, struct flow *flow)
 		return PASS;
 	receiver.address = flow->to.destination;
 	is_known = find_flow(&packet->tuple, flow);
-	if (is_known && !flow->is_reply && !is_direct(flow) &&
+	if (is_known && flow->service_id && !flow->is_reply && !is_direct(flow) &&
 	    same_address(&flow->to.destination, &receiver.address) &&
 	    (packet->quoted_ip || !is_outlived(flow, packet)))
 		return PROCEED;

@@ -138,6 +138,22 @@ class PacketTableTest {
         assertThat(see(node, Hook.OUTSIDE, syn, false).packet().tuple()).isEqualTo(evading);
     }
 
+    /** It asks for no service, so no other node has chosen a backend for it. */
+    @ParameterizedTest
+    @EnumSource
+    void connectionThatEvadesAnother_isNotTakenOutOfATunnel(PacketTable.Net net) {
+        PacketTable.Talk talk = new PacketTable.Talk(net, Protocol.TCP);
+        Installed node = lab.installed(new PacketSettings(20_000, 4_000, false, false, List.of(), true));
+        node.reset();
+        node.put(talk.nodePort(PacketTable.HERE, talk.here()));
+        Tuple direct = see(node, Hook.OUTSIDE, Draft.first(talk.asks()).packet().framed(), false)
+                .packet()
+                .tuple();
+        see(node, Hook.OUTSIDE, Draft.first(direct).packet().framed(), false);
+        Packet wrapped = Draft.more(direct).packet().within(net.router, net.pod).framed();
+        assertThat(see(node, Hook.OUTSIDE, wrapped, false).verdict()).isEqualTo(Verdict.PASS);
+    }
+
     private static void check(PacketCase each, boolean summed) {
         Installed node = lab.installed(each.settings());
         PacketCheck.check(each, node, (hook, in, isLast) -> see(node, hook, in, summed && isLast));
