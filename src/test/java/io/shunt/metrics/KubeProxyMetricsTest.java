@@ -33,7 +33,7 @@ class KubeProxyMetricsTest {
                     + " 70 75 80 85 90 95 100 105 110 115 120 150 180 210 240 270 300 +Inf";
 
     /** Everything that kube-proxy would show after some work. */
-    private static Scrape scrape() {
+    static Scrape scrape() {
         Metrics metrics = new Metrics();
         FixedSnapshots snapshots = new FixedSnapshots();
         snapshots.localShortages = List.of(
