@@ -129,7 +129,7 @@ final class ConfigurationDoc {
                 node's cgroup2 has to be at `/sys/fs/cgroup`: else (cgroup v1 and v2 side by side) put its place into the
                 patch. `kubeadm upgrade` writes the DaemonSet anew: apply the patch again. The rules that kube-proxy left on
                 a node still translate the traffic that Shunt leaves alone, to endpoints that may be gone meanwhile:
-                `kube-proxy --cleanup` of kube-proxy's own image, or a reboot, takes them away.
+                `shunt cleanup --kube-proxy-rules` takes them out, once Shunt serves ([migrate](migrate.md)).
 
                 | field | flag | meaning |
                 |---|---|---|

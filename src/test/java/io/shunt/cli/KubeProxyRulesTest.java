@@ -6,6 +6,7 @@ import io.shunt.testbed.Namespace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -133,6 +134,12 @@ class KubeProxyRulesTest {
         return namespace.call(() -> shell.run(command));
     }
 
+    /** One that does nothing, and ends with a status. */
+    private void tool(String name, int status) throws IOException {
+        Files.writeString(directory.resolve(name), "#!/bin/sh\nexit " + status + "\n");
+        Files.setPosixFilePermissions(directory.resolve(name), PosixFilePermissions.fromString("rwx------"));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"})
     void chainsOfKubeProxyGo_andThoseOfOthersStay(String tool) throws IOException {
@@ -213,7 +220,7 @@ class KubeProxyRulesTest {
         assertThat(shell.err())
                 .isEqualTo("shunt cleanup: nft is not on PATH: kube-proxy's tables are seen by it; install it (Debian:"
                         + " apt install nftables)\n");
-        Files.createSymbolicLink(directory.resolve("nft"), Path.of("/bin/true"));
+        tool("nft", 0);
         assertThat(cleanup()).isEqualTo(1);
         assertThat(shell.err())
                 .startsWith("shunt cleanup: iptables-save is not on PATH: ")
@@ -223,9 +230,9 @@ class KubeProxyRulesTest {
     @Test
     void aToolThatFails_isSaidInOneLine() throws IOException {
         shell.environment.put("PATH", directory.toString());
-        Files.createSymbolicLink(directory.resolve("nft"), Path.of("/bin/true"));
-        Files.createSymbolicLink(directory.resolve("iptables-save"), Path.of("/bin/false"));
-        Files.createSymbolicLink(directory.resolve("ip6tables-save"), Path.of("/bin/false"));
+        tool("nft", 0);
+        tool("iptables-save", 1);
+        tool("ip6tables-save", 1);
         assertThat(cleanup()).isEqualTo(1);
         assertThat(shell.err())
                 .startsWith("shunt cleanup: ")
