@@ -1,28 +1,27 @@
 # Give BASE by digest where the image must come out the same again: make image BASE=debian@sha256:...
+# `make image-root` runs these lines in a folder, where there is no container engine; it knows ARG, FROM, WORKDIR, COPY
+# and RUN, so what needs more goes into src/build/image.sh.
 ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
 COPY src/build src/build
-RUN src/build/deps.sh build && rm -rf /var/lib/apt/lists/*
+RUN src/build/deps.sh build image
 COPY . .
-RUN make build
-# The runtime holds only the modules that the jars use. The AOT cache names the runtime, the jars and their times,
-# so it is made again for this layout, in the folder where it will be used. docker build may not load eBPF programs:
-# the cache holds what the daemon reached before that.
-RUN jdk=$(src/build/jdk.sh) \
- && mkdir /usr/lib/shunt \
- && cp -a target/shunt/bin target/shunt/lib /usr/lib/shunt/ \
- && "$jdk/bin/jlink" --output /usr/lib/shunt/runtime --no-header-files --no-man-pages \
-      --add-modules "$("$jdk/bin/jdeps" --multi-release 25 --ignore-missing-deps --print-module-deps /usr/lib/shunt/lib/*.jar)" \
- && src/build/train.sh /usr/lib/shunt
+RUN make build sbom
+RUN src/build/image.sh /image
 
-FROM ${BASE}
-RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libbpf1 \
- && rm -rf /var/lib/apt/lists/* \
- && ln -s ../lib/shunt/bin/shunt /usr/bin/shunt \
- && ln -s ../../lib/shunt/bin/shunt /usr/local/bin/kube-proxy
-COPY --from=build /usr/lib/shunt /usr/lib/shunt
+FROM scratch
+ARG BASE
+ARG VERSION=0.1.0-SNAPSHOT
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Shunt" \
+      org.opencontainers.image.description="A kube-proxy replacement: Services in constant time, by eBPF, from one small daemon a node" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY --from=build /image /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ENTRYPOINT ["/usr/bin/shunt"]
 CMD ["run"]

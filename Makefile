@@ -16,7 +16,7 @@ MVN = JAVA_HOME="$(JDK)" MAVEN_OPTS="--sun-misc-unsafe-memory-access=allow --ena
 SOURCES := pom.xml $(shell find src/main/java src/main/resources src/main/bpf -type f 2>/dev/null)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: root build target/traffic ## balance a Service over three backends by eBPF, and watch it happen; KEEP=1 leaves it running
 	@KEEP=$(KEEP) examples/demo.sh
@@ -40,13 +40,21 @@ build: deps $(HOME_DIR)/shunt.aot ## lay out target/shunt/bin/shunt with its jar
 fmt: deps ## format the Java sources
 	@$(MVN) -q spotless:apply
 
-docs: deps ## write docs/configuration.md and the chart's table of values anew, from what the program and values.yaml say
-	@$(MVN) -q test -Dtest=ConfigurationDocTest,ValuesTest -Dshunt.docs.write=true
+docs: deps ## write docs/configuration.md, docs/metrics.md and the chart's table of values anew, from what the program says
+	@$(MVN) -q test -Dtest=ConfigurationDocTest,MetricsDocTest,ValuesTest -Dshunt.docs.write=true
 
 image: ## build the container image IMAGE (shunt:dev), with docker, on BASE
 	@command -v docker >/dev/null || { echo "make image needs docker, and there is none here" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "make image needs a docker daemon, and none answers here" >&2; exit 1; }
-	@docker build --build-arg BASE=$(BASE) --tag $(IMAGE) .
+	@docker build --build-arg BASE=$(BASE) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) .
+
+image-root: rootuser ## run the Dockerfile's lines in target/image without docker, and start the daemon from what comes of it
+	@src/build/deps.sh image-root
+	@BASE=$(BASE) src/build/image-root.sh target/image
+
+sbom: deps ## list what the jars are, in target/shunt.cdx.json (CycloneDX)
+	@$(MVN) -q org.cyclonedx:cyclonedx-maven-plugin:makeBom -DprojectType=application -DincludeTestScope=false \
+	  -DoutputFormat=json -DoutputName=shunt.cdx
 
 clean: ## remove all that was built
 	@rm -rf target
@@ -55,10 +63,12 @@ clean: ## remove all that was built
 deps:
 	@src/build/deps.sh build
 
-root:
-	@[[ $$(id -u) = 0 ]] || { echo "This needs root: it loads eBPF programs and makes network namespaces" >&2; exit 1; }
+root: rootuser
 	@src/build/deps.sh net
 	@mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+rootuser:
+	@[[ $$(id -u) = 0 ]] || { echo "This needs root: it loads eBPF programs and makes network namespaces" >&2; exit 1; }
 
 target/shunt.jar: $(SOURCES) | deps
 	@$(MVN) -q package -Dmaven.test.skip=true
@@ -85,4 +95,4 @@ $(HOME_DIR)/shunt.aot: $(HOME_DIR)/lib/shunt.jar $(HOME_DIR)/bin/shunt $(HOME_DI
 target/traffic: src/test/c/traffic.c src/test/c/Makefile | deps
 	@$(MAKE) -s -C $(<D)
 
-.PHONY: help demo test unit bench build fmt docs image clean deps root
+.PHONY: help demo test unit bench build fmt docs image image-root sbom clean deps root rootuser

@@ -25,6 +25,16 @@ for job in "$@"; do
             need ip iproute2
             "$(dirname "$0")/jdk.sh" >/dev/null 2>&1 || missing="$missing openjdk-25-jdk-headless"
             ;;
+        image) # what the image takes from Debian, beside libbpf
+            need /etc/ssl/certs/ca-certificates.crt ca-certificates
+            need nft nftables
+            need iptables iptables
+            need findmnt util-linux
+            ;;
+        image-root)
+            need debootstrap debootstrap
+            need setpriv util-linux
+            ;;
         net)
             need nft nftables
             need iptables iptables

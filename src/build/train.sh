@@ -6,12 +6,13 @@ set -euo pipefail
 
 home=$(realpath "$1")
 work=$(mktemp -d)
-cgroup=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET || echo "$work")/shunt-train-$$
+cgroup2=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET || echo "$work")
+cgroup=$cgroup2/shunt-train-$$
 bpf=/sys/fs/bpf/shunt-train-$$
 
 cleanup() {
     rm -rf "$bpf" # the links are pinned only here: this detaches the programs
-    [ ! -d "$cgroup" ] || rmdir "$cgroup"
+    [ "$cgroup" = "$cgroup2" ] || [ ! -d "$cgroup" ] || rmdir "$cgroup"
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -91,7 +92,11 @@ rm -f "$home/shunt.aot"
 export SHUNT_JAVA_OPTS="-XX:AOTCacheOutput=$home/shunt.aot"
 export -f get train
 export home work api cgroup bpf own_network=false
-[ "$(id -u)" -ne 0 ] || mkdir "$cgroup" 2>/dev/null || true
+if ! mkdir "$cgroup" 2>/dev/null; then
+    # Who lacks CAP_BPF and CAP_SYS_ADMIN attaches nothing, so any cgroup does to get as far as that.
+    effective=0x$(sed -n 's/^CapEff:[[:blank:]]*//p' /proc/self/status)
+    (((effective >> 39 | effective >> 21) & 1)) || cgroup=$cgroup2
+fi
 
 if unshare --net true 2>/dev/null; then
     own_network=true
