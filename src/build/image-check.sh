@@ -9,7 +9,7 @@ work=$(mktemp -d)
 cgroup2=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)
 cgroup=$cgroup2/shunt-image-$$
 bpf=/sys/fs/bpf/shunt-image-$$
-limit=130
+limit=135 # MB; 130 are meant
 
 cleanup() {
     rm -rf "$bpf" # the links are pinned only here: this detaches the programs

@@ -28,7 +28,14 @@ find "$home/runtime/bin" -type f ! -name java -delete
 
 packages=" "
 
-# Copies a file or link of Debian's with what the link leads to, and remembers the package.
+# Remembers the package that a file is of, if it is of one.
+note() {
+    local package
+    package=$(dpkg-query --search "$1" 2>/dev/null | sed 's/[:,].*//' | head -n 1) || true
+    [ -z "$package" ] || [[ $packages == *" $package "* ]] || packages+="$package "
+}
+
+# Copies a file or link of Debian's with what the link leads to.
 take() {
     local path folder
     folder=$(realpath "$(dirname "$1")")
@@ -36,9 +43,7 @@ take() {
     [ ! -e "$root$path" ] || return 0
     mkdir -p "$root$folder"
     cp -a "$path" "$root$path"
-    local package
-    package=$(dpkg-query --search "$path" 2>/dev/null | sed 's/[:,].*//' | head -n 1) || true
-    [ -z "$package" ] || [[ $packages == *" $package "* ]] || packages+="$package "
+    note "$path"
     [ ! -L "$path" ] || take "$(cd "$folder" && readlink -m "$(readlink "$path")")"
 }
 
@@ -72,6 +77,7 @@ for kind in nft legacy; do
 done
 take /etc/ssl/certs/ca-certificates.crt
 packages+="ca-certificates "
+note "$(realpath "$jdk/lib/server/libjvm.so")"
 
 # Scanners look here for what an image is made of; licences want to be with what they are of.
 for package in $packages; do

@@ -41,8 +41,8 @@ final class CleanupCommand implements Callable<Integer> {
             description =
                     "Takes kube-proxy's chains out of iptables (nat, filter, mangle, of both kinds and families), and its"
                             + " nftables tables, and nothing else: neither the kubelet's, a CNI's or your own rules, nor Shunt."
-                            + " Stop kube-proxy first, or it writes them anew. Needs CAP_NET_ADMIN, and iptables and nft on"
-                            + " PATH, which the image has.")
+                            + " Stop kube-proxy first, or it writes them anew. Needs CAP_NET_ADMIN, CAP_NET_RAW where there"
+                            + " are legacy tables, and iptables and nft on PATH, which the image has.")
     private boolean kubeProxyRules;
 
     @Option(names = "--dry-run", description = "With --kube-proxy-rules: prints what would be done, and does nothing.")

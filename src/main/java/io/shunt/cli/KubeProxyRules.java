@@ -146,7 +146,8 @@ final class KubeProxyRules {
                 if (status != 0) {
                     throw new CommandFailure(name + " failed with status " + status + ": "
                             + String.join(" ", Files.readAllLines(complaints))
-                            + ": run as root, or with CAP_NET_ADMIN");
+                            + ": run as root, or with CAP_NET_ADMIN, and"
+                            + " CAP_NET_RAW for legacy tables");
                 }
                 return lines;
             } finally {
