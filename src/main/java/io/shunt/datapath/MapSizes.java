@@ -49,8 +49,11 @@ public record MapSizes(int services, int backends, int flows, int tableSlots) {
     /** Of these, tables have to leave alone what is in use where none has one: half. */
     private static final int PARTS = 2;
 
-    /** Only those on this node are in `local_backends`, of services whose backends answer clients themselves. */
-    private static final int BACKENDS_FOR_ONE_LOCAL = 4;
+    /**
+     * Only those on this node are in `local_backends`, of services whose backends answer clients themselves: 16,384 where
+     * there is room for 262,144 backends.
+     */
+    private static final int BACKENDS_FOR_ONE_LOCAL = 16;
 
     /** Most services let everyone in. */
     private static final int SOURCE_RANGES_A_SERVICE = 4;
@@ -104,6 +107,6 @@ public record MapSizes(int services, int backends, int flows, int tableSlots) {
                 entry("sets", (services + 1) * Reach.values().length),
                 entry("backends", backends + 1),
                 entry("slots", (slots() + Layouts.SLOTS_A_PAIR - 1) / Layouts.SLOTS_A_PAIR),
-                entry("local_backends", backends / BACKENDS_FOR_ONE_LOCAL + 1));
+                entry("local_backends", Math.max(1, backends / BACKENDS_FOR_ONE_LOCAL)));
     }
 }
