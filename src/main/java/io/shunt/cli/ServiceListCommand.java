@@ -72,8 +72,9 @@ final class ServiceListCommand implements Callable<Integer> {
             names = {"-o", "--output"},
             paramLabel = "FORMAT",
             defaultValue = "table",
-            description = "`table`; `wide`, with refused attempts, the algorithm, each address and each backend; `json` or"
-                    + " `yaml`, as /api/v1/services.")
+            description =
+                    "`table`; `wide`, with refused attempts, the algorithm, each address and each backend; `json` or"
+                            + " `yaml`, as /api/v1/services.")
     private OutputFormat format = OutputFormat.TABLE;
 
     @Mixin

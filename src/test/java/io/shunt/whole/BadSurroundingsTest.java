@@ -86,8 +86,8 @@ class BadSurroundingsTest {
 
     @Test
     void noBpffs_andNotAllowedToMountIt() {
-        Launcher launcher = inOwnMounts(NO_BPFFS + "exec setpriv " + ONLY_WHAT_THE_CHART_GIVES
-                + " --inh-caps=-all \"$@\"");
+        Launcher launcher =
+                inOwnMounts(NO_BPFFS + "exec setpriv " + ONLY_WHAT_THE_CHART_GIVES + " --inh-caps=-all \"$@\"");
         assertThat(complaint(site.run(launcher), 1))
                 .startsWith("shunt run: --bpf-root " + site.bpfRoot() + " cannot be used: ")
                 .contains("mount, bpffs at /sys/fs/bpf: EPERM")
