@@ -173,6 +173,7 @@ class ApiCommandsTest {
                   backends: []
                   sourceRanges: []
                   affinitySeconds: 0
+                  algorithm: random
                   connections: 0
                   refused: 0
                   error: map is full

@@ -164,7 +164,8 @@ class ServingTest {
 
     @Test
     void status_showsAHealthyDaemon() {
-        Launcher.Outcome outcome = Launcher.plain().run("status", "--metrics-address=" + daemon.metricsAddress());
+        Launcher.Outcome outcome =
+                Launcher.plain().run("status", "-o", "wide", "--metrics-address=" + daemon.metricsAddress());
         assertThat(outcome.exitCode()).as(outcome.toString()).isZero();
         assertThat(outcome.err()).isEmpty();
         assertThat(outcome.out())
@@ -223,7 +224,7 @@ class ServingTest {
         assertThat(outcome.out())
                 .containsPattern("(?m)^frontends address=" + v4(10)
                         + ":80 protocol=6 inside=cluster outside=cluster restricted=false"
-                        + " external=false hashed=false affinity_seconds=0 service_id=\\d+$")
+                        + " external=false hashed=false direct=false affinity_seconds=0 service_id=\\d+$")
                 .containsPattern("(?m)^frontends address=" + v4(10) + " external=false$")
                 .containsPattern("(?m)^backends backend_id=\\d+ address="
                         + servers.getFirst().v4() + ":8080 state=(cluster|both) generation=\\d+ service_id=\\d+$")
