@@ -80,7 +80,7 @@ run() {
         fi
         exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
             chroot "$1" setpriv --bounding-set="$2" --inh-caps=-all sh -c "cd \"\$0\" && $3" "$4"
-    ' sh "$stage" "$capabilities" "$1" "$directory"
+    ' sh "$stage" "$capabilities" "$1" "$directory" </dev/null
 }
 
 build() {
