@@ -54,40 +54,40 @@ final class PageServer implements AutoCloseable {
         ANY
     }
 
-    private final Map<String, Page> pages;
-    private final Methods methods;
     private final HttpServer server;
-    private final ExecutorService threads;
+    private final ExecutorService threads = Executors.newThreadPerTaskExecutor(
+            Thread.ofVirtual().name("http-", 0).factory());
+    private volatile boolean serves;
 
-    private PageServer(HttpServer server, Methods methods, Map<String, Page> pages) {
+    private PageServer(HttpServer server) {
         this.server = server;
-        this.methods = methods;
-        this.pages = pages;
-        threads = Executors.newThreadPerTaskExecutor(
-                Thread.ofVirtual().name("http-", 0).factory());
     }
 
     /**
-     * Listens and serves until closed.
+     * Takes an address. Who connects there waits until something is served.
      *
      * @param flag the flag that gave the address, to be named in errors
-     * @param methods which are answered
-     * @param pages what to answer, by exact path
      * @throws IOException if the address cannot be had; the message is one line that says why and what to do
      */
-    static PageServer open(InetSocketAddress address, String flag, Methods methods, Map<String, Page> pages)
-            throws IOException {
-        HttpServer http;
+    static PageServer bind(InetSocketAddress address, String flag) throws IOException {
         try {
-            http = HttpServer.create(address, BACKLOG);
+            return new PageServer(HttpServer.create(address, BACKLOG));
         } catch (BindException e) {
             throw new IOException(explain(e, address, flag), e);
         }
-        PageServer server = new PageServer(http, methods, pages);
-        http.setExecutor(server.threads);
-        http.createContext("/", server::handle);
-        http.start();
-        return server;
+    }
+
+    /**
+     * Serves until closed. To be called once.
+     *
+     * @param methods which are answered
+     * @param pages what to answer, by exact path
+     */
+    void serve(Methods methods, Map<String, Page> pages) {
+        server.setExecutor(threads);
+        server.createContext("/", exchange -> handle(exchange, methods, pages));
+        server.start();
+        serves = true;
     }
 
     /** Where it listens, with the port that the kernel chose if 0 was asked for. */
@@ -95,20 +95,25 @@ final class PageServer implements AutoCloseable {
         return server.getAddress();
     }
 
-    /** Stops listening, gives requests under way a second, and ends the rest. */
+    /** Stops listening, gives requests under way a second, and ends the rest. Closing it again does nothing. */
     @Override
     public void close() {
+        if (!serves) {
+            // Nobody but the server's own thread lets go of the address.
+            server.start();
+            serves = true;
+        }
         server.stop(STOP_SECONDS);
         threads.shutdownNow();
     }
 
-    private void handle(HttpExchange exchange) {
+    private static void handle(HttpExchange exchange, Methods methods, Map<String, Page> pages) {
         try (exchange) {
             String method = exchange.getRequestMethod();
             boolean head = method.equals("HEAD");
             Reply reply;
             if (head || method.equals("GET") || methods == Methods.ANY) {
-                reply = reply(exchange.getRequestURI());
+                reply = reply(exchange.getRequestURI(), pages);
             } else {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");
                 reply = Reply.error(405, method + " is not allowed: everything here is read-only");
@@ -128,7 +133,7 @@ final class PageServer implements AutoCloseable {
         }
     }
 
-    private Reply reply(URI asked) {
+    private static Reply reply(URI asked, Map<String, Page> pages) {
         String path = asked.getPath();
         Page page = pages.get(path);
         if (page == null) {

@@ -2,6 +2,7 @@ package io.shunt.daemon;
 
 import io.shunt.api.HealthCheckServers;
 import io.shunt.api.HttpFaces;
+import io.shunt.api.HttpPorts;
 import io.shunt.cluster.Algorithm;
 import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Installation;
@@ -32,6 +33,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.DependsOn;
 
 /** How the daemon's parts are put together. They are closed in the opposite order; what is pinned stays. */
 @Configuration(proxyBeanMethods = false)
@@ -69,7 +71,18 @@ class DaemonConfiguration {
         return detection.byPrefix() ? devices.withPodsOfPrefix(detection.device()) : devices;
     }
 
+    /** Nor should a port that somebody else has. */
     @Bean
+    HttpPorts httpPorts(RunOptions options) {
+        try {
+            return HttpPorts.bind(options.healthzBindAddress(), options.metricsBindAddress());
+        } catch (IOException e) {
+            throw new StartupException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Bean
+    @DependsOn("httpPorts")
     Installation installation(RunOptions options, NodeDevices devices, Inbox inbox) {
         PacketSettings settings = packetSettings(options, devices);
         try {
@@ -234,19 +247,14 @@ class DaemonConfiguration {
     }
 
     @Bean
-    HttpFaces httpFaces(RunOptions options, Probes probes, Snapshots snapshots, KernelFlows flows, Metrics metrics) {
+    HttpFaces httpFaces(
+            RunOptions options,
+            HttpPorts ports,
+            Probes probes,
+            Snapshots snapshots,
+            KernelFlows flows,
+            Metrics metrics) {
         metrics.serve(snapshots, InstantSource.system());
-        try {
-            return HttpFaces.open(
-                    options.healthzBindAddress(),
-                    options.metricsBindAddress(),
-                    probes,
-                    snapshots,
-                    flows,
-                    metrics,
-                    options.configuration());
-        } catch (IOException e) {
-            throw new StartupException(String.valueOf(e.getMessage()), e);
-        }
+        return HttpFaces.open(ports, probes, snapshots, flows, metrics, options.configuration());
     }
 }

@@ -40,6 +40,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -62,8 +65,7 @@ class HttpFacesTest {
     void open() throws IOException {
         metrics.serve(snapshots, InstantSource.system());
         faces = HttpFaces.open(
-                ANY_V4,
-                ANY_V6,
+                HttpPorts.bind(ANY_V4, ANY_V6),
                 probes,
                 snapshots,
                 flows,
@@ -369,7 +371,7 @@ class HttpFacesTest {
             InetSocketAddress health = new InetSocketAddress(ANY_V4.getAddress(), healthPort);
             InetSocketAddress wanted = new InetSocketAddress(ANY_V4.getAddress(), port);
 
-            assertThatThrownBy(() -> HttpFaces.open(health, wanted, probes, snapshots, flows, metrics, Map.of()))
+            assertThatThrownBy(() -> HttpPorts.bind(health, wanted))
                     .isInstanceOf(IOException.class)
                     .hasMessage("port " + port + " is taken (--metrics-bind-address 127.0.0.1:" + port
                             + "): stop what listens there (kube-proxy, if it still runs on this node), or give another"
@@ -383,7 +385,7 @@ class HttpFacesTest {
     void foreignAddress_isSaidInOneLine() {
         InetSocketAddress foreign = new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 1234);
 
-        assertThatThrownBy(() -> HttpFaces.open(foreign, ANY_V4, probes, snapshots, flows, metrics, Map.of()))
+        assertThatThrownBy(() -> HttpPorts.bind(foreign, ANY_V4))
                 .isInstanceOf(IOException.class)
                 .hasMessage("no interface of this machine has the address (--healthz-bind-address 192.0.2.1:1234):"
                         + " give one that it has, or 0.0.0.0");
@@ -392,7 +394,8 @@ class HttpFacesTest {
     @Test
     void wildcardAddress_takesBothFamilies() throws Exception {
         InetSocketAddress wildcard = new InetSocketAddress(InetAddress.ofLiteral("0.0.0.0"), 0);
-        try (HttpFaces both = HttpFaces.open(wildcard, ANY_V4, probes, snapshots, flows, metrics, Map.of())) {
+        try (HttpFaces both =
+                HttpFaces.open(HttpPorts.bind(wildcard, ANY_V4), probes, snapshots, flows, metrics, Map.of())) {
             int port = both.healthzAddress().orElseThrow().getPort();
             for (InetSocketAddress loopback : List.of(ANY_V4, ANY_V6)) {
                 assertThat(send("GET", new InetSocketAddress(loopback.getAddress(), port), "/livez")
@@ -400,6 +403,33 @@ class HttpFacesTest {
                         .isEqualTo(200);
             }
         }
+    }
+
+    @Test
+    void whoComesBeforeAnythingIsServed_waits() throws Exception {
+        try (HttpPorts ports = HttpPorts.bind(ANY_V4, null)) {
+            InetSocketAddress address =
+                    Objects.requireNonNull(ports.health(), "bound").address();
+            CompletableFuture<HttpResponse<String>> early = client.sendAsync(
+                    HttpRequest.newBuilder(URI.create("http://" + HostPort.format(address) + "/livez"))
+                            .build(),
+                    BodyHandlers.ofString());
+            try (Socket connected = new Socket(address.getAddress(), address.getPort())) {
+                assertThat(connected.isConnected()).isTrue();
+            }
+            assertThat(early).isNotDone();
+            HttpFaces.open(ports, probes, snapshots, flows, metrics, Map.of());
+            assertThat(early.get(10, TimeUnit.SECONDS).statusCode()).isEqualTo(200);
+        }
+    }
+
+    @Test
+    void portsThatServedNothing_areFreeWhenClosed() throws Exception {
+        HttpPorts ports = HttpPorts.bind(ANY_V4, null);
+        InetSocketAddress address =
+                Objects.requireNonNull(ports.health(), "bound").address();
+        ports.close();
+        HttpPorts.bind(address, null).close();
     }
 
     @Test
@@ -413,7 +443,7 @@ class HttpFacesTest {
 
     @Test
     void whatHasNoAddress_isNotServed() throws Exception {
-        try (HttpFaces none = HttpFaces.open(null, null, probes, snapshots, flows, metrics, Map.of())) {
+        try (HttpFaces none = HttpFaces.open(HttpPorts.bind(null, null), probes, snapshots, flows, metrics, Map.of())) {
             assertThat(none.healthzAddress()).isEmpty();
             assertThat(none.metricsAddress()).isEmpty();
         }

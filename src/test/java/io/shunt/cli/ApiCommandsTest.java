@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.net.httpserver.HttpServer;
 import io.shunt.api.HttpFaces;
+import io.shunt.api.HttpPorts;
 import io.shunt.api.Json;
 import io.shunt.api.ServiceEntry;
 import io.shunt.flow.FixedFlows;
@@ -47,8 +48,7 @@ class ApiCommandsTest {
     @BeforeEach
     void open() throws IOException {
         faces = HttpFaces.open(
-                ANY,
-                ANY_V6,
+                HttpPorts.bind(ANY, ANY_V6),
                 new Probes(snapshots, Duration.ofSeconds(30), InstantSource.system()),
                 snapshots,
                 flows,

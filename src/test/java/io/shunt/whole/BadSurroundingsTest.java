@@ -2,7 +2,9 @@ package io.shunt.whole;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
+import io.shunt.libbpf.LinkInfo;
 import io.shunt.libbpf.MapType;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Load;
@@ -15,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -247,6 +250,35 @@ class BadSurroundingsTest {
                     .isEqualTo("shunt run: port " + taken.getLocalPort() + " is taken (" + flag + " " + address
                             + "): stop what listens there (kube-proxy, if it still runs on this node), or give another"
                             + " address:port");
+            assertThat(site.bpfRoot()).doesNotExist();
+        }
+    }
+
+    @Test
+    void aPortThatIsTaken_leavesToTheEarlierDaemonsProgramsWhatTheyDo() throws IOException {
+        Traffic client = served();
+        KernelTable left = site.table();
+        List<LinkInfo> links = links();
+        try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.ofLiteral("127.0.0.1"))) {
+            assertThat(complaint(
+                            site.run(Launcher.plain(), "--metrics-bind-address=127.0.0.1:" + taken.getLocalPort()), 1))
+                    .contains("is taken");
+        }
+        assertThat(links()).hasSizeGreaterThan(1).isEqualTo(links);
+        assertThat(site.table()).isEqualTo(left);
+        assertThat(client.request(VIP, 80)).isEqualTo("web-0");
+    }
+
+    /** With the ids of the programs that they lead to. */
+    private List<LinkInfo> links() throws IOException {
+        try (Stream<Path> pins = Files.list(site.bpfRoot().resolve("links"))) {
+            return pins.sorted()
+                    .map(pin -> {
+                        try (BpfLink link = BpfLink.openPinned(pin)) {
+                            return link.info();
+                        }
+                    })
+                    .toList();
         }
     }
 
