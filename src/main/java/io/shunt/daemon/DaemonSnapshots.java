@@ -221,7 +221,7 @@ final class DaemonSnapshots implements Snapshots {
 
     @Override
     public Health health() {
-        return loop.health();
+        return loop.health().with(packetPath.obstacle());
     }
 
     @Override

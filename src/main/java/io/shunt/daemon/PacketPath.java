@@ -98,6 +98,11 @@ final class PacketPath implements Consumer<NodeDevices.Found> {
                         + " --devices=none";
     }
 
+    /** Why nobody from elsewhere should be sent here, for people to read; "" if there is no reason. */
+    String obstacle() {
+        return programs.sitNowhere() ? refusal() : "";
+    }
+
     /** What was named as a device and is none that is up. */
     List<String> unmatched() {
         return unmatched;

@@ -179,6 +179,26 @@ public final class DeviceHooks {
         return attachments;
     }
 
+    /** Whether at all hooks of a device programs of these names sit, of this process or of an earlier one. */
+    boolean sitAt(Device device) {
+        return device.hooks().stream().allMatch(hook -> sitsAt(device, hook));
+    }
+
+    private boolean sitsAt(Device device, Hook hook) {
+        Path pin = pin(device, hook);
+        try {
+            if (Files.isSymbolicLink(pin)) {
+                OptionalInt there = filter(device, hook).programId();
+                return there.isPresent() && name(there.getAsInt()).equals(kernelName(hook.program()));
+            }
+            try (BpfLink link = BpfLink.openPinned(pin)) {
+                return sitsOn(link.info(), device, hook);
+            }
+        } catch (BpfException e) {
+            return false;
+        }
+    }
+
     private boolean isInForce(Device device, Hook hook) {
         Path pin = pin(device, hook);
         try {

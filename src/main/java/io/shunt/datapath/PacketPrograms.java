@@ -36,6 +36,7 @@ public final class PacketPrograms implements AutoCloseable {
     private Acceleration acceleration = Acceleration.OFF;
     private @Nullable BpfObject drivers;
     private volatile String notAccelerated = "";
+    private volatile boolean sitNowhere;
 
     /**
      * @param object loaded; closed with this
@@ -118,6 +119,10 @@ public final class PacketPrograms implements AutoCloseable {
             put(value, "v6", source.v6(), IpFamily.IPV6);
         });
         if (!refusal.isEmpty() && !devices.isEmpty()) {
+            sitNowhere = devices.stream()
+                    .filter(each -> !each.leadsInside())
+                    .map(each -> each.withHooks(Acceleration.OFF))
+                    .noneMatch(hooks::sitAt);
             return;
         }
         hooks.follow(devices.stream().map(each -> each.withHooks(acceleration)).toList());
@@ -179,6 +184,14 @@ public final class PacketPrograms implements AutoCloseable {
                 value,
                 Layouts.offset(Layouts.DEVICE_SOURCES, member),
                 address == null ? Address.unspecified(family) : address);
+    }
+
+    /**
+     * Whether at the last {@link #follow} there was a {@link #refusal}, and at no device to the network programs of an
+     * earlier process, which go on by what is programmed. Safe from any thread.
+     */
+    public boolean sitNowhere() {
+        return sitNowhere;
     }
 
     /** What the last {@link #follow} could not do. Safe from any thread. */

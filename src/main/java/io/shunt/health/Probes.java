@@ -73,24 +73,29 @@ public final class Probes {
      */
     public record Readiness(boolean ready, List<String> reasons) {}
 
-    /** Whether load balancers may send traffic here: programmed in time, and the node is here to stay. */
+    /**
+     * Whether load balancers may send traffic here: programmed in time, the node is here to stay, and clients from
+     * elsewhere reach Services by it, which kube-proxy has no doubt of.
+     */
     public Answer healthz() {
         Health health = snapshots.health();
-        return answer(health, health.nodeEligible());
+        return answer(health, health.nodeEligible() && health.obstacle().isEmpty(), health.obstacle());
     }
 
     /** Whether the daemon does its work; the node's fate has no part in it. */
     public Answer livez() {
-        return answer(snapshots.health(), null);
+        return answer(snapshots.health(), null, "");
     }
 
     /**
-     * Whether load balancers may send this Service's traffic here: it has endpoints on this node, and changes are
-     * programmed in time (kube-proxy pkg/proxy/healthcheck/service_health.go).
+     * Whether load balancers may send this Service's traffic here: it has endpoints on this node, changes are programmed
+     * in time (kube-proxy pkg/proxy/healthcheck/service_health.go), and clients from elsewhere reach Services here.
      */
     public ServiceAnswer service(HealthCheckPort port, IpFamily family) {
         int endpoints = port.localEndpoints().getOrDefault(family, 0);
-        boolean healthy = livez().body().healthy();
+        Health health = snapshots.health();
+        boolean healthy =
+                answer(health, null, "").body().healthy() && health.obstacle().isEmpty();
         String body = "{\n\t\"service\": {\n\t\t\"namespace\": \"" + port.namespace() + "\",\n\t\t\"name\": \""
                 + port.name() + "\"\n\t},\n\t\"localEndpoints\": " + endpoints + ",\n\t\"serviceProxyHealthy\": "
                 + healthy
@@ -108,7 +113,7 @@ public final class Probes {
                 false, complaints.isEmpty() ? List.of("not everything that the source has is programmed") : complaints);
     }
 
-    private Answer answer(Health health, @Nullable Boolean nodeEligible) {
+    private Answer answer(Health health, @Nullable Boolean nodeEligible, String reason) {
         Instant now = clock.instant();
         Instant updated = health.lastUpdated();
         Instant queued = health.oldestQueued();
@@ -124,7 +129,8 @@ public final class Probes {
                 status.put(family.label(), new FamilyHealth(lastUpdated, inTime));
             }
         }
-        ProxyHealth body = new ProxyHealth(good ? currentTime : lastUpdated, currentTime, nodeEligible, inTime, status);
+        ProxyHealth body =
+                new ProxyHealth(good ? currentTime : lastUpdated, currentTime, nodeEligible, inTime, status, reason);
         return new Answer(good ? OK : UNAVAILABLE, body);
     }
 }

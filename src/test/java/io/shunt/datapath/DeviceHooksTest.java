@@ -167,6 +167,25 @@ class DeviceHooksTest {
 
     @ParameterizedTest(name = "TCX {0}")
     @ValueSource(booleans = {true, false})
+    void sitAt_findsWhatAnEarlierProcessLeft_asLongAsItIsThere(boolean tcx) {
+        assertThat(sitAt(device(INWARD))).isFalse();
+        follow(hooks(tcx), device(INWARD));
+
+        assertThat(sitAt(device(INWARD))).isTrue();
+        assertThat(sitAt(device(INWARD, OUTWARD))).isFalse();
+        assertThat(sitAt(device(ELSEWHERE))).isFalse();
+
+        node.ip("link", "del", "eth0.1");
+        link();
+        assertThat(sitAt(device(INWARD))).isFalse();
+    }
+
+    private boolean sitAt(Device device) {
+        return node.call(() -> hooks(true).sitAt(device));
+    }
+
+    @ParameterizedTest(name = "TCX {0}")
+    @ValueSource(booleans = {true, false})
     void follow_byALaterProcess_swapsTheProgramInPlace(boolean tcx) throws IOException {
         follow(hooks(tcx), device(INWARD));
         int before = tcx ? linkId() : 0;

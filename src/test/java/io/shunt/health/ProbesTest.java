@@ -67,6 +67,23 @@ class ProbesTest {
     }
 
     @Test
+    void healthz_saysWhatKeepsClientsAway_andLivezDoesNotMind() {
+        snapshots.health = new Health(UPDATED, null, true, "the kernel refuses the packet programs");
+
+        Probes.Answer answer = probes.healthz();
+
+        assertThat(answer.status()).isEqualTo(503);
+        assertThat(answer.body().nodeEligible()).isFalse();
+        assertThat(answer.body().healthy()).isTrue();
+        assertThat(answer.body().reason()).isEqualTo("the kernel refuses the packet programs");
+        assertThat(probes.livez().status()).isEqualTo(200);
+        assertThat(probes.livez().body().reason()).isEmpty();
+        HealthCheckPort port = new HealthCheckPort("shop", "web", 32000, Map.of(IpFamily.IPV4, 1));
+        assertThat(probes.service(port, IpFamily.IPV4).status()).isEqualTo(503);
+        assertThat(probes.service(port, IpFamily.IPV4).body()).contains("\"serviceProxyHealthy\": false");
+    }
+
+    @Test
     void livez_saysNothingOfTheNode() {
         assertThat(probes.livez().body().nodeEligible()).isNull();
     }

@@ -356,7 +356,9 @@ class PacketPathTest {
         assertThat(screen.out()).contains("Devices   NONE: the kernel refuses the packet programs");
         assertThat(page(daemon.metricsAddress(), "/metrics")).contains("\nshunt_packet_programs_refused 1.0\n");
         assertThat(page(daemon.healthAddress(), "/readyz")).isEqualTo("ok");
-        assertThat(page(daemon.healthAddress(), "/healthz")).contains("\"healthy\":true");
+        assertThat(page(daemon.healthAddress(), "/healthz"))
+                .contains("\"nodeEligible\":true,\"healthy\":true")
+                .doesNotContain("reason");
         assertThat(site.node().traffic().request("10.96.0.10", 80)).isEqualTo("web");
         assertThat(programs()).hasSize(4);
         assertServed();
@@ -369,6 +371,42 @@ class PacketPathTest {
         soon(() -> assertThat(status(without).complaints()).isEmpty());
         assertThat(page(without.metricsAddress(), "/metrics")).contains("\nshunt_packet_programs_refused 0.0\n");
         assertThat(programs()).isEmpty();
+    }
+
+    /** Without any of an earlier daemon's. */
+    @Test
+    void programsThatTheKernelRefuses_takeTheNodeOutOfLoadBalancers_unlessNoneAreWanted() throws IOException {
+        Launcher refused = bringing("tc", TestObject.elf("refused_tc"));
+        String source = "file:" + site.manifests();
+        DaemonProcess daemon = site.start(refused, source, "--devices=").awaitServing();
+        soon(() -> assertThat(code(daemon.healthAddress(), "/healthz")).isEqualTo("503"));
+        assertThat(page(daemon.healthAddress(), "/healthz"))
+                .contains(
+                        "\"nodeEligible\":false,\"healthy\":true",
+                        "\"reason\":\"clients from elsewhere and pods with kernels of their own are not served");
+        assertThat(code(daemon.healthAddress(), "/livez")).isEqualTo("200");
+        assertThat(code(daemon.healthAddress(), "/readyz")).isEqualTo("200");
+        assertNotServed(outside.traffic(), NODE, NODE_PORT);
+
+        daemon.kill();
+        DaemonProcess without = site.start(refused, source, "--devices=none").awaitServing();
+        soon(() -> assertThat(status(without).complaints()).isEmpty());
+        assertThat(code(without.healthAddress(), "/healthz")).isEqualTo("200");
+    }
+
+    private String code(String address, String path) {
+        return String.join(
+                "",
+                node.run(
+                        "curl",
+                        "--silent",
+                        "--noproxy",
+                        "*",
+                        "--output",
+                        "/dev/null",
+                        "--write-out",
+                        "%{http_code}",
+                        "http://" + address + path));
     }
 
     private static void assertNotServed(Traffic client, String address, int port) {
