@@ -11,7 +11,7 @@
     (list "max-backends" (int64 .bpf.maxBackends) 262144)
     (list "max-flows" (int64 .bpf.maxFlows) 0)
     (list "devices" (join "," .devices) "")
-    (list "forwarding" .loadBalancer.mode "")
+    (list "forwarding" .loadBalancer.mode "snat")
     (list "algorithm" .loadBalancer.algorithm "random")
     (list "acceleration" .loadBalancer.acceleration "off")
     (list "maglev-table-size" (int64 .maglev.tableSize) 16381)

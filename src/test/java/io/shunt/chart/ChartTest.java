@@ -85,7 +85,7 @@ class ChartTest {
                 metricsBindAddress: 0.0.0.0:10349
                 bpf: {maxServices: 1000, maxBackends: 2000, maxFlows: 3000}
                 devices: [eth0, "bond*", "pod:veth*"]
-                loadBalancer: {algorithm: maglev, acceleration: native}
+                loadBalancer: {mode: dsr, algorithm: maglev, acceleration: native}
                 maglev: {tableSize: 4093, maxTables: 7}
                 nodePort: {addresses: [192.0.2.0/24, "fd00::/8"], localhost: false}
                 socketLB: {hostNamespaceOnly: true}
@@ -212,9 +212,7 @@ class ChartTest {
     @Test
     void everyFlag_hasAValue_orAReasonWhyNot() {
         Set<String> rendered = new TreeSet<>();
-        for (String values : List.of(Values.EVERY_FLAG.yaml, USUAL + "loadBalancer: {mode: dsr}\n")) {
-            flags(Chart.of(values).daemon()).forEach(flag -> rendered.addAll(RunFlags.synonyms(flag)));
-        }
+        flags(Chart.of(Values.EVERY_FLAG.yaml).daemon()).forEach(flag -> rendered.addAll(RunFlags.synonyms(flag)));
 
         assertThat(RunFlags.names())
                 .allSatisfy(flag -> assertThat(rendered.contains(flag)).isNotEqualTo(WITHOUT_VALUE.containsKey(flag)));
@@ -231,8 +229,6 @@ class ChartTest {
                         "--bpf-root=/sys/fs/bpf/shunt",
                         "--healthz-bind-address=0.0.0.0:10256",
                         "--metrics-bind-address=127.0.0.1:10249");
-        assertThat(Chart.of(USUAL + "loadBalancer: {mode: dsr}\n").daemon().getArgs())
-                .contains("--forwarding=dsr");
     }
 
     @Test
