@@ -9,6 +9,9 @@
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
 {{- fail "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true, so every sample would be there twice: enable one" }}
 {{- end }}
+{{- if and .Values.cgroup.autoMount.enabled (hasPrefix "/sys/fs/cgroup/" (printf "%s/" .Values.cgroup.hostRoot)) }}
+{{- fail (printf "cgroup.autoMount.enabled is true and cgroup.hostRoot is %s, where nodes have what they have mounted themselves: give a directory of its own, as cgroup.hostRoot=/run/shunt/cgroupv2" .Values.cgroup.hostRoot) }}
+{{- end }}
 {{- $monitored := or .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
 {{- if and $monitored (regexMatch "^(127\\.|\\[::1\\])" (include "shunt.metrics" .)) }}
 {{- fail (printf "metricsBindAddress is %s, where Prometheus does not reach it: leave it empty, or give 0.0.0.0:PORT, or enable no monitor" .Values.metricsBindAddress) }}

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -232,6 +233,7 @@ int main(void)
 	CONSTANT(NSFS_MAGIC);
 	CONSTANT(O_CLOEXEC);
 	CONSTANT(CLONE_NEWNET);
+	CONSTANT(MS_BIND);
 	CONSTANT(AF_NETLINK);
 	CONSTANT(SOCK_RAW);
 	CONSTANT(SOCK_NONBLOCK);

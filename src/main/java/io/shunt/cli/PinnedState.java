@@ -3,6 +3,7 @@ package io.shunt.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What the kernel keeps for Shunt, whether or not a daemon runs. */
 interface PinnedState {
@@ -39,4 +40,12 @@ interface PinnedState {
      * @throws CommandFailure if it cannot
      */
     void prepare(Path bpfRoot);
+
+    /**
+     * Mounts cgroup2 at an empty directory, unless the directory is of cgroup2 already.
+     *
+     * @param mounted where cgroup2 is mounted whole already, null if nowhere
+     * @throws CommandFailure if it cannot
+     */
+    void mountCgroup2(Path directory, @Nullable Path mounted);
 }

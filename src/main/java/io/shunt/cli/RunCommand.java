@@ -237,7 +237,8 @@ final class RunCommand implements Callable<Integer> {
             arity = "0..1",
             fallbackValue = "true",
             paramLabel = "BOOL",
-            description = "Does what needs CAP_SYS_ADMIN, which is to mount a bpffs where there is none, and ends.")
+            description = "Does what needs CAP_SYS_ADMIN, and ends: mounts a bpffs where there is none, and, if"
+                    + " --cgroup-root is given and an empty directory, cgroup2 there.")
     private boolean initOnly;
 
     @Option(
@@ -265,8 +266,7 @@ final class RunCommand implements Callable<Integer> {
                 return clean();
             }
             if (initOnly) {
-                pinned.prepare(bpfRoot.directory());
-                return 0;
+                return prepare();
             }
             return daemon.applyAsInt(options(file, settings, flags.remark(settings)));
         } catch (ConfigurationException e) {
@@ -277,6 +277,30 @@ final class RunCommand implements Callable<Integer> {
     private int clean() {
         pinned.cleanup(bpfRoot.directory()).forEach(spec.commandLine().getOut()::println);
         return 0;
+    }
+
+    private int prepare() throws IOException {
+        pinned.prepare(bpfRoot.directory());
+        if (cgroupRoot != null) {
+            Path mounted = new MountTable(MOUNTS).cgroup2().orElse(null);
+            pinned.mountCgroup2(cgroupRoot, mounted == null || isPart(mounted) ? null : mounted);
+            warnOfPart(cgroupRoot, "run this in the host's cgroup namespace, as privileged containers are");
+        }
+        return 0;
+    }
+
+    /** All cgroups but the root have it. */
+    private static boolean isPart(Path cgroup) {
+        return Files.exists(cgroup.resolve("cgroup.type"));
+    }
+
+    private void warnOfPart(Path cgroup, String cure) {
+        if (isPart(cgroup)) {
+            spec.commandLine()
+                    .getErr()
+                    .println("shunt run: warning: " + cgroup + " is not the machine's whole cgroup2 but a part, as a"
+                            + " container sees it: Services are served to sockets in that part alone; " + cure);
+        }
     }
 
     private int write(KubeProxyConfiguration settings, Path file) {
@@ -420,14 +444,7 @@ final class RunCommand implements Callable<Integer> {
                     .cgroup2()
                     .orElseThrow(() -> wrong("no cgroup2 file system is mounted: mount one (mount -t cgroup2 none"
                             + " /sys/fs/cgroup), or give --cgroup-root"));
-            // All but the root have it.
-            if (Files.exists(found.resolve("cgroup.type"))) {
-                spec.commandLine()
-                        .getErr()
-                        .println("shunt run: warning: " + found + " is not the machine's whole cgroup2 but a part, as a"
-                                + " container sees it: Services are served to sockets in that part alone; mount the"
-                                + " host's /sys/fs/cgroup (hostPath) elsewhere, and name that by --cgroup-root");
-            }
+            warnOfPart(found, "mount the host's /sys/fs/cgroup (hostPath) elsewhere, and name that by --cgroup-root");
             return found;
         }
         // Only cgroup2 has it, and in every directory.

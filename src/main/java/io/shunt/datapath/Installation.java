@@ -37,6 +37,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -260,7 +261,7 @@ public final class Installation implements AutoCloseable {
             throw new InstallationException("missing capabilities: run as root, or with CAP_BPF, CAP_NET_ADMIN and "
                     + "CAP_PERFMON (CAP_SYS_ADMIN to mount a bpffs)");
         }
-        if (!Files.isDirectory(cgroup) || Syscalls.fileSystemType(cgroup) != Syscalls.CGROUP2_MAGIC) {
+        if (!CgroupRoot.isCgroup2(cgroup)) {
             throw new InstallationException("--cgroup-root " + cgroup + " is not a cgroup2 directory: mount cgroup2"
                     + " (mount -t cgroup2 none DIR) or name where it is mounted");
         }
@@ -597,6 +598,16 @@ public final class Installation implements AutoCloseable {
      */
     public static void prepare(Path bpfRoot) {
         BpfRoot.open(bpfRoot).close();
+    }
+
+    /**
+     * Makes an empty directory one of cgroup2, for {@link #open}; one that is of cgroup2 stays as it is.
+     *
+     * @param mounted where cgroup2 is mounted whole already, null if this process sees it nowhere
+     * @throws InstallationException if it cannot be mounted there
+     */
+    public static void mountCgroup2(Path directory, @Nullable Path mounted) {
+        CgroupRoot.mount(directory, mounted);
     }
 
     /**

@@ -27,6 +27,7 @@ public final class Syscalls {
     static final int O_CLOEXEC = 0x80000;
     static final int LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4;
     static final int CLONE_NEWNET = 0x40000000;
+    static final long MS_BIND = 4096;
 
     private static final int AF_UNIX = 1;
     private static final int SOCK_DGRAM = 2;
@@ -68,12 +69,34 @@ public final class Syscalls {
 
     /** Mounts a new bpffs on a directory that exists. */
     public static void mountBpffs(Path directory) {
+        mount("bpf", directory, "bpf", 0, "bpffs");
+    }
+
+    /**
+     * Mounts cgroup2 on a directory that exists. There is one hierarchy, and options are its own, not the mount's: from
+     * the machine's own cgroup namespace this takes those back that somebody else has mounted it with, as nsdelegate and
+     * memory_recursiveprot. Where it is mounted already, {@link #bind} leaves them alone.
+     */
+    public static void mountCgroup2(Path directory) {
+        mount("cgroup2", directory, "cgroup2", 0, "cgroup2");
+    }
+
+    /** Mounts what is mounted on one directory on another one too. */
+    public static void bind(Path directory, Path target) {
+        mount(directory.toString(), target, "none", MS_BIND, directory.toString());
+    }
+
+    private static void mount(String source, Path directory, String type, long flags, String what) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = Native.errnoState(arena);
-            MemorySegment bpf = arena.allocateFrom("bpf");
-            MemorySegment target = arena.allocateFrom(directory.toString());
-            int result = (int) Mount.CALL.invokeExact(errno, bpf, target, bpf, 0L, MemorySegment.NULL);
-            check(result, "mount", "bpffs at " + directory, errno);
+            int result = (int) Mount.CALL.invokeExact(
+                    errno,
+                    arena.allocateFrom(source),
+                    arena.allocateFrom(directory.toString()),
+                    arena.allocateFrom(type),
+                    flags,
+                    MemorySegment.NULL);
+            check(result, "mount", what + " at " + directory, errno);
         } catch (Throwable t) {
             throw Native.rethrow(t);
         }

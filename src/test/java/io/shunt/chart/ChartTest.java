@@ -45,6 +45,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The chart, by helm itself. */
 class ChartTest {
@@ -139,6 +140,7 @@ class ChartTest {
                 """),
         PRIVILEGED_WITH_POD_MONITOR(USUAL + """
                 securityContext: {privileged: true}
+                cgroup: {hostRoot: /run/shunt/cgroupv2, autoMount: {enabled: true}}
                 rbac: {create: false}
                 serviceAccount: {create: false, name: theirs}
                 metrics: {podMonitor: {enabled: true, trustCRDsExist: true}}
@@ -441,15 +443,46 @@ class ChartTest {
         PodSpec pod = Chart.of(USUAL).pod();
         Container init = pod.getInitContainers().getFirst();
         assertThat(init.getSecurityContext().getPrivileged()).isTrue();
-        assertThat(init.getVolumeMounts())
-                .filteredOn(mount -> mount.getMountPath().equals("/sys/fs/bpf"))
-                .extracting(VolumeMount::getMountPropagation)
-                .containsExactly("Bidirectional");
+        assertThat(propagation(init, "/sys/fs/bpf")).isEqualTo("Bidirectional");
+        assertThat(propagation(init, "/host/cgroup")).isEmpty();
         assertThat(flags(init))
                 .allSatisfy(flag -> assertThat(RunFlags.synonyms(flag)).isNotEmpty());
 
         assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).pod().getInitContainers())
                 .isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void cgroup2_isMountedOnTheNodeIfToldTo(boolean bpffsToo) {
+        PodSpec pod = Chart.of(USUAL + """
+                bpf: {autoMount: {enabled: %s}}
+                cgroup: {hostRoot: /run/shunt/cgroupv2, autoMount: {enabled: true}}
+                """.formatted(bpffsToo)).pod();
+        Container init = pod.getInitContainers().getFirst();
+        Container daemon = pod.getContainers().getFirst();
+        assertThat(init.getArgs()).contains("--init-only", "--cgroup-root=/host/cgroup");
+        assertThat(daemon.getArgs()).contains("--cgroup-root=/host/cgroup");
+        assertThat(propagation(init, "/host/cgroup")).isEqualTo("Bidirectional");
+        assertThat(propagation(daemon, "/host/cgroup")).isEqualTo("HostToContainer");
+        assertThat(propagation(init, "/sys/fs/bpf")).isEqualTo(bpffsToo ? "Bidirectional" : "");
+        assertThat(pod.getVolumes())
+                .filteredOn(volume -> volume.getName().equals("cgroup"))
+                .singleElement()
+                .satisfies(volume -> {
+                    assertThat(volume.getHostPath().getPath()).isEqualTo("/run/shunt/cgroupv2");
+                    assertThat(volume.getHostPath().getType()).isEqualTo("DirectoryOrCreate");
+                });
+        assertThat(Chart.of(USUAL).pod().getInitContainers().getFirst().getArgs())
+                .noneMatch(argument -> argument.startsWith("--cgroup-root"));
+    }
+
+    /** How a container's mounts there and the node's go over to each other; "" if they do not. */
+    private static String propagation(Container container, String path) {
+        return container.getVolumeMounts().stream()
+                .filter(mount -> mount.getMountPath().equals(path))
+                .map(mount -> Objects.requireNonNullElse(mount.getMountPropagation(), ""))
+                .collect(Collectors.joining());
     }
 
     @Test
@@ -532,6 +565,8 @@ class ChartTest {
             {k8sServiceHost: a, image: {tga: v1}}                               | tga
             {k8sServiceHost: a, image: {digest: "sha256:12"}}                   | digest
             {k8sServiceHost: a, loadBalancer: {mode: DSR}}                      | mode
+            {k8sServiceHost: a, cgroup: {autoMount: {enabled: true}}}           | as cgroup.hostRoot=/run/shunt/cgroupv2
+            {k8sServiceHost: a, cgroup: {autoMount: true}}                      | autoMount
             {k8sServiceHost: a, loadBalancer: {acceleration: off}}              | acceleration
             {k8sServiceHost: a, healthzBindAddress: "10256"}                    | healthzBindAddress
             {k8sServiceHost: a, healthzBindAddress: "1.2.3.4:1", metricsBindAddress: "1.2.3.4:1"} | are both 1.2.3.4:1: give two ports

@@ -15,6 +15,7 @@ import tools.jackson.databind.JsonNode;
 class KernelCommandsTest {
     private final Shell shell = new Shell();
     private @Nullable Path prepared;
+    private @Nullable Path cgroup2;
 
     KernelCommandsTest() {
         shell.pinned = new PinnedState() {
@@ -34,6 +35,11 @@ class KernelCommandsTest {
             @Override
             public void prepare(Path bpfRoot) {
                 prepared = bpfRoot;
+            }
+
+            @Override
+            public void mountCgroup2(Path directory, @Nullable Path mounted) {
+                cgroup2 = directory;
             }
         };
     }
@@ -96,6 +102,16 @@ class KernelCommandsTest {
                 .as(shell.err())
                 .isZero();
         assertThat(prepared).isEqualTo(Path.of("/sys/fs/bpf/mine"));
+        assertThat(cgroup2).isNull();
         assertThat(shell.ran).isNull();
+    }
+
+    @Test
+    void runWithInitOnly_mountsCgroup2_onlyWhereItIsToldTo() {
+        assertThat(shell.run("run", "--init-only", "--cgroup-root=/run/shunt/cgroupv2"))
+                .as(shell.err())
+                .isZero();
+        assertThat(cgroup2).isEqualTo(Path.of("/run/shunt/cgroupv2"));
+        assertThat(shell.err()).isEmpty();
     }
 }

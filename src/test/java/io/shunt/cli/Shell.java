@@ -52,5 +52,8 @@ final class Shell {
 
         @Override
         public void prepare(Path bpfRoot) {}
+
+        @Override
+        public void mountCgroup2(Path directory, @Nullable Path mounted) {}
     }
 }

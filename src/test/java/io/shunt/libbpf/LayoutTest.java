@@ -151,6 +151,7 @@ class LayoutTest {
         java.put("NSFS_MAGIC", Syscalls.NSFS_MAGIC);
         java.put("O_CLOEXEC", (long) Syscalls.O_CLOEXEC);
         java.put("CLONE_NEWNET", (long) Syscalls.CLONE_NEWNET);
+        java.put("MS_BIND", Syscalls.MS_BIND);
         java.put("AF_NETLINK", (long) NetworkNotices.AF_NETLINK);
         java.put("SOCK_RAW", (long) NetworkNotices.SOCK_RAW);
         java.put("SOCK_NONBLOCK", (long) NetworkNotices.SOCK_NONBLOCK);
