@@ -3,7 +3,6 @@ package io.shunt.datapath;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.NodeFixture.Client;
-import io.shunt.host.NodeDevices;
 import io.shunt.libbpf.Rtnetlink;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
@@ -142,19 +141,7 @@ class BareTrafficTest {
                 ground.install(Ground.SIZES, new Settings(node.traffic().namespaceCookie(), false), TwoNodes.SETTINGS));
         node.namespace().call(() -> {
             try (Rtnetlink kernel = new Rtnetlink()) {
-                NodeDevices.Found found =
-                        NodeDevices.found().among(kernel.links(), kernel.addresses(), kernel.routes(route -> true));
-                installation
-                        .packets()
-                        .follow(
-                                found.devices().stream()
-                                        .map(device -> new PacketPrograms.Device(
-                                                device.index(),
-                                                device.name(),
-                                                device.role() == NodeDevices.Role.PODS,
-                                                device.isEthernet()))
-                                        .toList(),
-                                found.sources());
+                TwoNodes.follow(installation, kernel);
             }
             return null;
         });

@@ -321,19 +321,7 @@ final class TwoNodes implements AutoCloseable {
         }
 
         private void follow(Rtnetlink kernel) {
-            NodeDevices.Found found =
-                    NodeDevices.found().among(kernel.links(), kernel.addresses(), kernel.routes(route -> true));
-            installation
-                    .packets()
-                    .follow(
-                            found.devices().stream()
-                                    .map(device -> new PacketPrograms.Device(
-                                            device.index(),
-                                            device.name(),
-                                            device.role() == NodeDevices.Role.PODS,
-                                            device.isEthernet()))
-                                    .toList(),
-                            found.sources());
+            NodeDevices.Found found = TwoNodes.follow(installation, kernel);
             Set<Address> own = found.sources().values().stream()
                     .flatMap(source -> Stream.of(source.v4(), source.v6()))
                     .filter(Objects::nonNull)
@@ -377,6 +365,24 @@ final class TwoNodes implements AutoCloseable {
         public void close() {
             own.close();
         }
+    }
+
+    /** Puts the programs to the devices of the network namespace that the thread is in, as the daemon would. */
+    static NodeDevices.Found follow(Installation installation, Rtnetlink kernel) {
+        NodeDevices.Found found =
+                NodeDevices.found().among(kernel.links(), kernel.addresses(), kernel.routes(route -> true));
+        installation
+                .packets()
+                .follow(
+                        found.devices().stream()
+                                .map(device -> new PacketPrograms.Device(
+                                        device.index(),
+                                        device.name(),
+                                        device.role() == NodeDevices.Role.PODS,
+                                        device.isEthernet()))
+                                .toList(),
+                        found.sources());
+        return found;
     }
 
     /**
