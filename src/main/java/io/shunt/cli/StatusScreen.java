@@ -74,6 +74,7 @@ final class StatusScreen {
         out.println("Devices   " + devices());
         out.println("Flows     " + flows());
         out.println("Stale     " + staleSockets());
+        out.println("Audit     " + audit());
     }
 
     private void printWhatFailed(PrintWriter out) {
@@ -114,6 +115,16 @@ final class StatusScreen {
                 + (stale.endedUdp() + stale.endedTcp() == 0
                         ? ""
                         : "; ended " + stale.endedUdp() + " UDP, " + stale.endedTcp() + " TCP");
+    }
+
+    private String audit() {
+        Instant last = status.audit().lastRun();
+        String repairs = status.audit().repairs().stream()
+                .filter(repair -> repair.count() > 0)
+                .map(repair -> repair.count() + " in " + repair.map())
+                .collect(Collectors.joining(", "));
+        return (last == null ? "not yet" : age(last) + " ago")
+                + (repairs.isEmpty() ? "" : "; put right what others have changed: " + repairs);
     }
 
     private void printEphemeralNodePorts(PrintWriter out) {

@@ -73,6 +73,7 @@ final class ControlLoop implements Runnable {
     private final NodePortAddresses nodePortAddresses;
     private final Balancing balancing;
     private final Forwarding forwarding;
+    private final SelfAudit audit;
     private final OldGarbage garbage = OldGarbage.ofThisProcess();
     private final ClusterState cluster = new ClusterState();
     private final LinkedHashMap<ObjectName, Pending> pending = new LinkedHashMap<>();
@@ -117,7 +118,8 @@ final class ControlLoop implements Runnable {
             String nodeName,
             NodePortAddresses nodePortAddresses,
             Balancing balancing,
-            Forwarding forwarding) {
+            Forwarding forwarding,
+            SelfAudit audit) {
         this.inbox = inbox;
         this.datapath = datapath;
         this.meters = meters;
@@ -126,6 +128,7 @@ final class ControlLoop implements Runnable {
         this.nodePortAddresses = nodePortAddresses;
         this.balancing = balancing;
         this.forwarding = forwarding;
+        this.audit = audit;
         here = Locality.of(nodeName, null);
     }
 
@@ -158,7 +161,7 @@ final class ControlLoop implements Runnable {
     }
 
     private void doWork() throws InterruptedException {
-        boolean idle = listed == null || pending.isEmpty();
+        boolean idle = (listed == null || pending.isEmpty()) && !audit.isDue();
         Inbox.Item item = idle ? inbox.poll(IDLE_NANOS) : inbox.poll();
         boolean quiet = idle && item == null;
         for (int taken = 1; item != null; taken++) {
@@ -171,6 +174,7 @@ final class ControlLoop implements Runnable {
             publishOldest();
             garbage.clear(quiet);
         }
+        audit.goOn();
     }
 
     private void take(Inbox.Item item) {

@@ -149,7 +149,8 @@ class DaemonConfiguration {
             Installation installation,
             Metrics metrics,
             RecentErrors errors,
-            NodePortAddresses nodePortAddresses) {
+            NodePortAddresses nodePortAddresses,
+            SelfAudit audit) {
         return new ControlLoop(
                 inbox,
                 installation.datapath(),
@@ -158,7 +159,13 @@ class DaemonConfiguration {
                 options.nodeName(),
                 nodePortAddresses,
                 new Balancing(options.maglev() ? Algorithm.MAGLEV : Algorithm.RANDOM, options.maglevTableSize()),
-                options.forwarding());
+                options.forwarding(),
+                audit);
+    }
+
+    @Bean
+    SelfAudit selfAudit(Installation installation, RecentErrors errors) {
+        return new SelfAudit(installation.audit(), errors, SelfAudit.PERIOD);
     }
 
     @Bean
@@ -222,6 +229,7 @@ class DaemonConfiguration {
             Sweep sweep,
             StaleSockets staleSockets,
             ControlLoop loop,
+            SelfAudit audit,
             HealthCheckNodePorts healthChecks,
             RecentErrors errors) {
         return new DaemonSnapshots(
@@ -233,6 +241,7 @@ class DaemonConfiguration {
                 sweep,
                 staleSockets,
                 loop,
+                audit,
                 healthChecks,
                 errors);
     }

@@ -54,6 +54,7 @@ final class DaemonSnapshots implements Snapshots {
     private final Sweep sweep;
     private final StaleSockets staleSockets;
     private final ControlLoop loop;
+    private final SelfAudit audit;
     private final HealthCheckNodePorts healthChecks;
     private final RecentErrors errors;
 
@@ -66,6 +67,7 @@ final class DaemonSnapshots implements Snapshots {
             Sweep sweep,
             StaleSockets staleSockets,
             ControlLoop loop,
+            SelfAudit audit,
             HealthCheckNodePorts healthChecks,
             RecentErrors errors) {
         this.version = version;
@@ -76,6 +78,7 @@ final class DaemonSnapshots implements Snapshots {
         this.sweep = sweep;
         this.staleSockets = staleSockets;
         this.loop = loop;
+        this.audit = audit;
         this.healthChecks = healthChecks;
         this.errors = errors;
     }
@@ -114,6 +117,7 @@ final class DaemonSnapshots implements Snapshots {
                 packetsView(attachments),
                 staleSocketsView(),
                 ephemeralNodePorts(programmed),
+                audit.view(),
                 errors.list());
     }
 
@@ -133,10 +137,13 @@ final class DaemonSnapshots implements Snapshots {
         programs.stream()
                 .filter(program -> !program.attached())
                 .forEach(program -> complaints.add("program " + program.name() + " is not attached to "
-                        + installation.cgroup() + ": restart shunt"));
+                        + installation.cgroup() + "; it is attached again within 30 s"));
         complaints.addAll(packetPath.complaints(attachments));
         if (!sweep.trouble().isEmpty() && !attachments.isEmpty()) {
             complaints.add("flows that have ended are not forgotten: " + sweep.trouble());
+        }
+        if (!audit.view().trouble().isEmpty()) {
+            complaints.add(audit.view().trouble());
         }
         complaints.addAll(healthChecks.complaints());
         return complaints;

@@ -43,6 +43,8 @@ public final class Datapath {
     private final RunPool runs;
     private final Map<String, Entry> entries = new HashMap<>();
     private final Map<Frontend, Entry> owners = new HashMap<>();
+    /** By service id, as long as that is given out: also those that have no name, not yet or no more. */
+    private final @Nullable Entry[] byId;
     /** What an earlier process left and nobody has claimed yet. */
     private final Set<Entry> adopted = new HashSet<>();
 
@@ -68,6 +70,7 @@ public final class Datapath {
         this.grace = grace;
         serviceAddresses = new ServiceAddresses(maps);
         serviceIds = new IdPool("sets", maps.maxServices(), SERVICES_FLAG);
+        byId = new Entry[maps.maxServices()];
         backendIds = new IdPool("backends", maps.maxBackends(), BACKENDS_FLAG);
         // Backend 0 is none.
         runs = new RunPool("slots", maps.maxSlots(), MapSizes.tablesFrom(maps.maxBackends() - 1), BACKENDS_FLAG);
@@ -80,7 +83,7 @@ public final class Datapath {
     }
 
     /** What the kernel has of one virtual service; always true of the maps, also after a failed write. */
-    private static final class Entry {
+    static final class Entry {
         final int serviceId;
         String name;
         /** By reach; the same run stands for both where they have the same backends. */
@@ -89,6 +92,9 @@ public final class Datapath {
         /** By reach, of what its table is made; null if it has none, or an earlier process has made it. */
         @Nullable
         Members[] tables = {null, null};
+
+        /** The size of table that was asked for when the runs were written; -1: an earlier process has written them. */
+        int tableSize = -1;
 
         List<Backend> backends = List.of();
         int[] backendIds = {};
@@ -107,6 +113,18 @@ public final class Datapath {
 
         Run run(Reach reach) {
             return runs[reach.ordinal()];
+        }
+
+        /** What stands in the slots of a run; nothing if only an earlier process could tell. */
+        int[] slots(Reach reach) {
+            int count = run(reach).count();
+            if (tableSize < 0 || count == 0) {
+                return new int[0];
+            }
+            Members table = tables[reach.ordinal()];
+            return table == null
+                    ? Members.of(backends, tableSize > 0, backendIds, reach).run()
+                    : table.table(count);
         }
     }
 
@@ -233,6 +251,7 @@ public final class Datapath {
             throw e;
         }
         entries.put(name, entry);
+        byId[entry.serviceId] = entry;
         return entry;
     }
 
@@ -305,6 +324,7 @@ public final class Datapath {
         before.values().forEach(place -> gone.add(entry.backendIds[place]));
         entry.runs = runsAfter;
         entry.tables = after.tables();
+        entry.tableSize = service.tableSize();
         entry.backends = wanted;
         entry.backendIds = ids;
         unready.forEach(i -> maps.putBackendState(ids[i], wanted.get(i).state()));
@@ -376,7 +396,7 @@ public final class Datapath {
         try {
             for (Reach reach : REACHES) {
                 int at = reach.ordinal();
-                Members members = Members.of(service, ids, reach);
+                Members members = Members.of(service.backends(), service.tableSize() > 0, ids, reach);
                 int size = members.tableSize(service, reach);
                 if (size > 0) {
                     Members first = tables[0];
@@ -627,12 +647,17 @@ public final class Datapath {
             for (Reach reach : REACHES) {
                 maps.putSet(entry.serviceId, reach, Run.EMPTY);
             }
-            without(entry.runs, new Run[0]).forEach(run -> runs.release(run.base(), run.count()));
-            for (int id : entry.backendIds) {
+            Set<Run> oldRuns = without(entry.runs, new Run[0]);
+            int[] oldBackends = entry.backendIds;
+            entry.runs = new Run[] {Run.EMPTY, Run.EMPTY};
+            entry.backends = List.of();
+            entry.backendIds = new int[0];
+            oldRuns.forEach(run -> runs.release(run.base(), run.count()));
+            for (int id : oldBackends) {
                 maps.markBackendGone(id);
                 backendIds.release(id);
             }
-            if (entry.backendIds.length > 0) {
+            if (oldBackends.length > 0) {
                 whenBackendsAreGone.run();
             }
             releaseServiceId(entry);
@@ -650,6 +675,7 @@ public final class Datapath {
             grace.after(() -> releaseServiceId(entry));
             throw e;
         }
+        byId[entry.serviceId] = null;
         serviceIds.release(entry.serviceId);
         freed();
     }
@@ -714,9 +740,8 @@ public final class Datapath {
 
     /** Ids and contents of the maps become entries without a name; their frontends will tell whose they are. */
     private void adopt() {
-        Map<Integer, Entry> byId = new HashMap<>();
         maps.forEachFrontend((frontend, route) -> {
-            Entry entry = adopt(byId, route.serviceId());
+            Entry entry = adopt(route.serviceId());
             if (entry == null) {
                 strays.add(frontend);
             } else {
@@ -726,29 +751,28 @@ public final class Datapath {
         });
         List<Integer> strayStats = new ArrayList<>();
         maps.forEachStats(id -> {
-            if (adopt(byId, id) == null) {
+            if (adopt(id) == null) {
                 strayStats.add(id);
             }
         });
         strayStats.forEach(maps::removeStats);
-        adoptSourceRanges(byId);
-        adoptLocalBackends(byId);
+        adoptSourceRanges();
+        adoptLocalBackends();
         maps.forEachSetInUse((id, reach, run) -> {
-            Entry entry = adopt(byId, id);
+            Entry entry = adopt(id);
             if (entry == null || !adopt(entry, reach, run)) {
                 maps.putSet(id, reach, Run.EMPTY);
             }
         });
-        adoptBackends(byId);
+        adoptBackends();
         maps.forEachNodeAddress(nodeAddresses::add);
-        adopted.addAll(byId.values());
         publishUse();
     }
 
-    private void adoptSourceRanges(Map<Integer, Entry> byId) {
+    private void adoptSourceRanges() {
         Map<Integer, List<Prefix>> strayRanges = new HashMap<>();
         maps.forEachSourceRange((id, range) -> {
-            Entry entry = adopt(byId, id);
+            Entry entry = adopt(id);
             if (entry == null) {
                 strayRanges.computeIfAbsent(id, i -> new ArrayList<>()).add(range);
             } else {
@@ -758,10 +782,10 @@ public final class Datapath {
         strayRanges.forEach((id, ranges) -> ranges.forEach(range -> maps.removeSourceRange(id, range)));
     }
 
-    private void adoptLocalBackends(Map<Integer, Entry> byId) {
+    private void adoptLocalBackends() {
         Map<Integer, List<Address>> stray = new HashMap<>();
         maps.forEachLocalBackend((id, address, backendId) -> {
-            Entry entry = adopt(byId, id);
+            Entry entry = adopt(id);
             if (entry == null) {
                 stray.computeIfAbsent(id, i -> new ArrayList<>()).add(address);
             } else {
@@ -771,10 +795,10 @@ public final class Datapath {
         stray.forEach((id, addresses) -> addresses.forEach(address -> maps.removeLocalBackend(id, address)));
     }
 
-    private void adoptBackends(Map<Integer, Entry> byId) {
+    private void adoptBackends() {
         Map<Entry, List<Integer>> ids = new HashMap<>();
         maps.forEachBackend(id -> {
-            Entry entry = adopt(byId, maps.backendServiceId(id));
+            Entry entry = adopt(maps.backendServiceId(id));
             if (entry == null) {
                 maps.markBackendGone(id);
             } else if (backendIds.reserve(id)) {
@@ -788,13 +812,13 @@ public final class Datapath {
     }
 
     /** The entry of a service id, null if there can be no such id. */
-    private @Nullable Entry adopt(Map<Integer, Entry> byId, int serviceId) {
-        Entry entry = byId.get(serviceId);
-        if (entry == null && serviceIds.reserve(serviceId)) {
-            entry = new Entry(serviceId, "left by an earlier process");
-            byId.put(serviceId, entry);
+    private @Nullable Entry adopt(int serviceId) {
+        if (serviceIds.reserve(serviceId)) {
+            Entry entry = new Entry(serviceId, "left by an earlier process");
+            byId[serviceId] = entry;
+            adopted.add(entry);
         }
-        return entry;
+        return entry(serviceId);
     }
 
     /** False if the run is another service's, or none there can be. */
@@ -848,6 +872,37 @@ public final class Datapath {
         }
         serviceAddresses.removeUnused();
         return removed;
+    }
+
+    /** What the kernel has by a service id, null if it should have nothing. */
+    @Nullable
+    Entry entry(int serviceId) {
+        return serviceId >= 0 && serviceId < byId.length ? byId[serviceId] : null;
+    }
+
+    /** No service id from this one on is given out. */
+    int serviceIdsEnd() {
+        return serviceIds.end();
+    }
+
+    /** Whether the kernel has a frontend that it should have, or one that is to go soon. */
+    boolean knows(Frontend frontend) {
+        return owners.containsKey(frontend) || strays.contains(frontend);
+    }
+
+    /** The addresses that the kernel should know as services'. */
+    ServiceAddresses serviceAddresses() {
+        return serviceAddresses;
+    }
+
+    /** The node's addresses that the kernel should have take node ports. */
+    Set<Address> nodeAddresses() {
+        return nodeAddresses;
+    }
+
+    /** The ids of backends that are given out, those included that rest until a grace period ends. */
+    IdPool backendIds() {
+        return backendIds;
     }
 
     /** Virtual services that an earlier process left and nobody has claimed yet. */

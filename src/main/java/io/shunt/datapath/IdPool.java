@@ -58,6 +58,15 @@ final class IdPool {
         inUse--;
     }
 
+    boolean isTaken(int id) {
+        return taken.get(id);
+    }
+
+    /** No id from this one on is taken. */
+    int end() {
+        return taken.length();
+    }
+
     int inUse() {
         return inUse;
     }

@@ -54,10 +54,13 @@ public final class Installation implements AutoCloseable {
     private final BpfRoot root;
     private final Path cgroup;
     private final BpfObject object;
+    /** Its own lock: one that was replaced is closed, while others may ask what it says. */
     private final Map<SocketHook, BpfLink> links = new HashMap<>();
+
     private final KernelMaps maps;
     private final RcuGracePeriod grace;
     private final Datapath datapath;
+    private final Audit audit;
     private final PacketPrograms packets;
     private final Drops drops;
 
@@ -75,6 +78,7 @@ public final class Installation implements AutoCloseable {
         this.maps = maps;
         this.grace = grace;
         this.datapath = new Datapath(maps, grace);
+        this.audit = new Audit(maps, datapath, this::attachAgain);
         this.packets = packets;
         this.drops = drops;
     }
@@ -396,13 +400,16 @@ public final class Installation implements AutoCloseable {
                     .pin(pin);
             return;
         }
-        BpfLink pinned = keep(hook, BpfLink.openPinned(pin));
-        if (sitsOn(pinned.info(), hook, cgroupId)) {
-            pinned.update(program);
-            return;
-        }
-        log.warn("{} was attached to another cgroup, or to one that is gone: attached anew to {}", hook, cgroup);
-        try (pinned) {
+        try (BpfLink pinned = BpfLink.openPinned(pin)) {
+            if (sitsOn(pinned.info(), hook, cgroupId)) {
+                pinned.update(program);
+                keep(hook, BpfLink.openPinned(pin));
+                return;
+            }
+            log.warn(
+                    "{} was detached, or attached to another cgroup or one that is gone: attached anew to {}",
+                    hook,
+                    cgroup);
             BpfLink link = keep(hook, BpfLink.attachCgroup(program, directory.number(), hook.attachType()));
             pinned.unpin(pin);
             pinned.detach();
@@ -411,8 +418,28 @@ public final class Installation implements AutoCloseable {
     }
 
     private BpfLink keep(SocketHook hook, BpfLink link) {
-        links.put(hook, link);
+        synchronized (links) {
+            BpfLink before = links.put(hook, link);
+            if (before != null) {
+                before.close();
+            }
+        }
         return link;
+    }
+
+    /** Puts back what somebody has detached, or has put another program in place of. */
+    private void attachAgain(Audit.Repairs repairs) {
+        List<SocketHook> lost = Stream.of(SocketHook.values())
+                .filter(hook ->
+                        !isAttached(hook, object.program(hook.program()).info().id()))
+                .toList();
+        if (!lost.isEmpty()) {
+            long cgroupId = cgroupId();
+            try (Fd directory = Syscalls.open(cgroup)) {
+                lost.forEach(hook ->
+                        repairs.make("links", hook.program() + " was lost", () -> attach(hook, directory, cgroupId)));
+            }
+        }
     }
 
     private static boolean sitsOn(LinkInfo info, SocketHook hook, long cgroupId) {
@@ -432,6 +459,11 @@ public final class Installation implements AutoCloseable {
     /** Writes the table; used by the control thread alone. */
     public Datapath datapath() {
         return datapath;
+    }
+
+    /** Compares the kernel with the table and repairs it; used by the control thread alone. */
+    public Audit audit() {
+        return audit;
     }
 
     /** The programs at the devices. They belong to this. */
@@ -470,12 +502,14 @@ public final class Installation implements AutoCloseable {
     }
 
     private boolean isAttached(SocketHook hook, int programId) {
-        BpfLink link = links.get(hook);
-        if (link == null || !Files.isDirectory(cgroup)) {
-            return false;
+        synchronized (links) {
+            BpfLink link = links.get(hook);
+            if (link == null || !Files.isDirectory(cgroup)) {
+                return false;
+            }
+            LinkInfo info = link.info();
+            return info.programId() == programId && sitsOn(info, hook, cgroupId());
         }
-        LinkInfo info = link.info();
-        return info.programId() == programId && sitsOn(info, hook, cgroupId());
     }
 
     /** The cgroup whose sockets are translated. */
@@ -587,7 +621,9 @@ public final class Installation implements AutoCloseable {
     }
 
     private void closeLinks() {
-        links.values().forEach(BpfLink::close);
+        synchronized (links) {
+            links.values().forEach(BpfLink::close);
+        }
     }
 
     /**

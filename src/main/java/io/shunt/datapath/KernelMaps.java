@@ -119,6 +119,9 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     private final MemorySegment noStats =
             arena.allocate(Layouts.SERVICE_STATS.byteSize() * Cpus.possible(), Long.BYTES);
 
+    /** What a map has, of the longest value. */
+    private final MemorySegment found = arena.allocate(Layouts.FRONTEND);
+
     private final CallCount frontendUpdates = new CallCount("update", "frontends");
     private final CallCount frontendDeletes = new CallCount("delete", "frontends");
     private final CallCount rangeUpdates = new CallCount("update", "source_ranges");
@@ -191,6 +194,17 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putFrontend(Frontend frontend, Route route) {
+        write(frontend, route);
+        update(frontendUpdates, frontends, frontendKey, frontendValue, MORE_SERVICES);
+    }
+
+    @Override
+    public boolean hasFrontend(Frontend frontend, Route route) {
+        write(frontend, route);
+        return has(frontends, frontendKey, frontendValue);
+    }
+
+    private void write(Frontend frontend, Route route) {
         writeKey(frontend);
         byte access = accessBits(frontend, route.access());
         writeValue((byte) (access | (route.hashed() ? HASHED : 0)), route.affinitySeconds(), route.serviceId());
@@ -200,7 +214,12 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         frontendValue.set(JAVA_BYTE, FRONTEND_ACCESS, access);
         frontendValue.set(JAVA_INT, FRONTEND_AFFINITY, affinitySeconds);
         frontendValue.set(JAVA_INT, FRONTEND_SERVICE_ID, serviceId);
-        update(frontendUpdates, frontends, frontendKey, frontendValue, MORE_SERVICES);
+    }
+
+    /** Whether a map has just this, to the last byte. */
+    private boolean has(BpfMap map, MemorySegment key, MemorySegment value) {
+        MemorySegment there = found.asSlice(0, value.byteSize());
+        return map.lookup(key, there) && there.mismatch(value) == -1;
     }
 
     private static byte accessBits(Frontend frontend, Access access) {
@@ -297,6 +316,17 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putServiceAddress(Address address, boolean external) {
+        write(address, external);
+        update(frontendUpdates, frontends, frontendKey, frontendValue, MORE_SERVICES);
+    }
+
+    @Override
+    public boolean hasServiceAddress(Address address, boolean external) {
+        write(address, external);
+        return has(frontends, frontendKey, frontendValue);
+    }
+
+    private void write(Address address, boolean external) {
         writeKey(address, NO_PORT, NO_PROTOCOL);
         writeValue(external ? EXTERNAL : 0, 0, SERVICE_OF_ADDRESS);
     }
@@ -346,9 +376,19 @@ final class KernelMaps implements TableMaps, AutoCloseable {
 
     @Override
     public void putNodeAddress(Address address) {
+        writeNodeAddress(address);
+        update(nodeUpdates, nodeAddresses, nodeAddress, nodeFlags, FEWER_ADDRESSES);
+    }
+
+    @Override
+    public boolean hasNodeAddress(Address address) {
+        writeNodeAddress(address);
+        return has(nodeAddresses, nodeAddress, nodeFlags);
+    }
+
+    private void writeNodeAddress(Address address) {
         Layouts.putAddress(nodeAddress, 0, address);
         nodeFlags.set(JAVA_INT, 0, address.equals(LOOPBACK4) ? TAKES | LOOPBACK : TAKES);
-        update(nodeUpdates, nodeAddresses, nodeAddress, nodeFlags, FEWER_ADDRESSES);
     }
 
     @Override
@@ -481,6 +521,25 @@ final class KernelMaps implements TableMaps, AutoCloseable {
         storeState(id, GONE);
     }
 
+    @Override
+    public boolean isBackendGone(int id) {
+        return storedState(id) == GONE;
+    }
+
+    @Override
+    public boolean hasBackend(int id, Backend backend, int serviceId) {
+        MemorySegment window = backends.window(id);
+        long at = backends.offset(id);
+        return storedState(id) == bits(backend.state())
+                && Layouts.port(window, at + BACKEND_PORT) == backend.port()
+                && Layouts.address(window, at + BACKEND_ADDRESS).equals(backend.address())
+                && backendServiceId(id) == serviceId;
+    }
+
+    private byte storedState(int id) {
+        return backends.window(id).get(JAVA_BYTE, backends.offset(id) + BACKEND_STATE);
+    }
+
     private void storeState(int id, byte state) {
         backendStores.count();
         backends.window(id).set(JAVA_BYTE, backends.offset(id) + BACKEND_STATE, state);
@@ -497,6 +556,13 @@ final class KernelMaps implements TableMaps, AutoCloseable {
     public void removeLocalBackend(int serviceId, Address address) {
         writeLocal(serviceId, address);
         delete(localDeletes, localBackends, localBackend);
+    }
+
+    @Override
+    public boolean hasLocalBackend(int serviceId, Address address, int backendId) {
+        writeLocal(serviceId, address);
+        localBackendId.set(JAVA_INT, 0, backendId);
+        return has(localBackends, localBackend, localBackendId);
     }
 
     private void writeLocal(int serviceId, Address address) {

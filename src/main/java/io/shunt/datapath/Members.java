@@ -17,17 +17,18 @@ record Members(List<Backend> backends, List<Integer> ids) {
             Comparator.comparing(Backend::address).thenComparingInt(Backend::port);
 
     /**
-     * Those of a service: where all nodes have to choose the same, in an order that all have.
+     * Those of a service.
      *
-     * @param ids those of the service's backends, one each
+     * @param all the service's backends
+     * @param inOrder whether all nodes have to choose the same, and so in an order that all have
+     * @param ids those of the backends, one each
      */
-    static Members of(VirtualService service, int[] ids, Reach reach) {
-        List<Backend> all = service.backends();
+    static Members of(List<Backend> all, boolean inOrder, int[] ids, Reach reach) {
         IntStream takers =
                 IntStream.range(0, ids.length).filter(i -> all.get(i).state().takes(reach));
-        List<Integer> order = service.tableSize() == 0
-                ? takers.boxed().toList()
-                : takers.boxed().sorted(Comparator.comparing(all::get, ORDER)).toList();
+        List<Integer> order = inOrder
+                ? takers.boxed().sorted(Comparator.comparing(all::get, ORDER)).toList()
+                : takers.boxed().toList();
         return new Members(
                 order.stream().map(all::get).toList(),
                 order.stream().map(i -> ids[i]).toList());

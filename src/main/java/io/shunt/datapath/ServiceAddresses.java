@@ -68,6 +68,16 @@ final class ServiceAddresses {
         }
     }
 
+    /** Whether the kernel knows an address. */
+    boolean contains(Address address) {
+        return known.containsKey(address);
+    }
+
+    /** Whether the kernel knows an address of these as external. */
+    boolean isExternal(Address address) {
+        return known.getOrDefault(address, false);
+    }
+
     /** How many the kernel knows. */
     int size() {
         return known.size();

@@ -33,6 +33,9 @@ interface TableMaps {
 
     void removeFrontend(Frontend frontend);
 
+    /** Whether {@link #putFrontend} would change nothing; so do all of this kind say of theirs. */
+    boolean hasFrontend(Frontend frontend, Route route);
+
     void forEachFrontend(FrontendVisitor visitor);
 
     /**
@@ -44,6 +47,8 @@ interface TableMaps {
     void putServiceAddress(Address address, boolean external);
 
     void removeServiceAddress(Address address);
+
+    boolean hasServiceAddress(Address address, boolean external);
 
     void forEachServiceAddress(ServiceAddressVisitor visitor);
 
@@ -62,6 +67,8 @@ interface TableMaps {
     void putNodeAddress(Address address);
 
     void removeNodeAddress(Address address);
+
+    boolean hasNodeAddress(Address address);
 
     void forEachNodeAddress(Consumer<Address> visitor);
 
@@ -91,6 +98,11 @@ interface TableMaps {
     /** From now on nobody who remembers this backend may use it; its address stays for those who choose it right now. */
     void markBackendGone(int id);
 
+    boolean isBackendGone(int id);
+
+    /** Whether the entry is whole, and this backend's of that service; of which generation it may be, it does not ask. */
+    boolean hasBackend(int id, Backend backend, int serviceId);
+
     /**
      * Makes a backend on this node known by its address alone.
      *
@@ -99,6 +111,8 @@ interface TableMaps {
     void putLocalBackend(int serviceId, Address address, int backendId);
 
     void removeLocalBackend(int serviceId, Address address);
+
+    boolean hasLocalBackend(int serviceId, Address address, int backendId);
 
     void forEachLocalBackend(LocalBackendVisitor visitor);
 

@@ -6,6 +6,7 @@ import io.prometheus.metrics.model.snapshots.MetricSnapshots;
 import io.shunt.net.Protocol;
 import io.shunt.snapshot.Snapshots;
 import io.shunt.snapshot.Status;
+import io.shunt.snapshot.Status.AuditView;
 import io.shunt.snapshot.Status.CallView;
 import io.shunt.snapshot.Status.DropView;
 import io.shunt.snapshot.Status.ErrorCount;
@@ -13,6 +14,7 @@ import io.shunt.snapshot.Status.EventCount;
 import io.shunt.snapshot.Status.MapView;
 import io.shunt.snapshot.Status.PacketsView;
 import io.shunt.snapshot.Status.ProgramView;
+import io.shunt.snapshot.Status.RepairCount;
 import io.shunt.snapshot.Status.SourceView;
 import java.time.Duration;
 import java.time.Instant;
@@ -62,6 +64,7 @@ final class StatusCollector implements MultiCollector {
         source(metrics, status.source());
         kernel(metrics, status);
         packets(metrics, status.packets());
+        audit(metrics, status.audit());
         return metrics.build();
     }
 
@@ -194,6 +197,35 @@ final class StatusCollector implements MultiCollector {
                         packets.drops(),
                         it -> Labels.of("reason", it.reason(), "direction", it.direction()),
                         DropView::count));
+    }
+
+    private static void audit(MetricSnapshots.Builder metrics, AuditView audit) {
+        metrics.metricSnapshot(Series.counters(
+                        "shunt_audit_repairs",
+                        "What others had changed in the kernel's maps and was put right, by map; links are programs"
+                                + " that were attached to the cgroup again",
+                        audit.repairs(),
+                        it -> Labels.of("map", it.map()),
+                        RepairCount::count))
+                .metricSnapshot(Series.counters(
+                        "shunt_audit_runs",
+                        "Comparisons of what the kernel has with what it should have",
+                        List.of(audit),
+                        it -> Labels.EMPTY,
+                        AuditView::runs))
+                .metricSnapshot(Series.counters(
+                        "shunt_audit_failures",
+                        "Comparisons that could not see everything, or could not put it right",
+                        List.of(audit),
+                        it -> Labels.EMPTY,
+                        AuditView::failures));
+        Instant last = audit.lastRun();
+        if (last != null) {
+            metrics.metricSnapshot(Series.gauge(
+                    "shunt_audit_last_run_timestamp_seconds",
+                    "When the last comparison ended, in seconds since 1970; absent before it has",
+                    last.toEpochMilli() / 1e3));
+        }
     }
 
     private static double bit(boolean value) {

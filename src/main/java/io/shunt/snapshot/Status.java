@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param packets how packets fare that no socket program saw the sender of
  * @param staleSockets how sockets fare that are connected to a backend that has left
  * @param ephemeralNodePorts node ports that the kernel may give to clients too, in ascending order
+ * @param audit what others have changed in the kernel
  * @param errors the last errors, newest first, also those that have healed
  */
 public record Status(
@@ -35,6 +36,7 @@ public record Status(
         PacketsView packets,
         StaleSocketsView staleSockets,
         List<Integer> ephemeralNodePorts,
+        AuditView audit,
         List<ErrorView> errors) {
     /**
      * @param kind {@code kubernetes} or {@code file}
@@ -110,6 +112,18 @@ public record Status(
      * @param endedTcp how many TCP connections
      */
     public record StaleSocketsView(String state, long endedUdp, long endedTcp) {}
+
+    /**
+     * @param lastRun when what the kernel has was last compared with what it should have; null: not yet
+     * @param runs since the daemon has started
+     * @param failures how many of these could not compare everything, or not repair it
+     * @param trouble why the last one could not, for people to read; empty if it could
+     */
+    public record AuditView(
+            @Nullable Instant lastRun, long runs, long failures, String trouble, List<RepairCount> repairs) {}
+
+    /** @param map or {@code links}, for programs that were attached again */
+    public record RepairCount(String map, long count) {}
 
     public record ErrorView(Instant at, String object, String message) {}
 }

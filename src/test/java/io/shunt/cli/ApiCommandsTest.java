@@ -69,7 +69,8 @@ class ApiCommandsTest {
 
         assertThat(shell.out()
                         .replaceAll("up \\d+ d \\d+ h", "up TIME")
-                        .replaceAll("event \\d+ d \\d+ h", "event TIME"))
+                        .replaceAll("event \\d+ d \\d+ h", "event TIME")
+                        .replaceAll("Audit     \\d+ d \\d+ h", "Audit     TIME"))
                 .startsWith("""
                         Shunt     1.2.3 on worker-1, up TIME
                         Health    healthy
@@ -79,6 +80,7 @@ class ApiCommandsTest {
                         Devices   eth0, veth1; none that is up is called wlan0
                         Flows     17 of 131072
                         Stale     on for UDP; ended 4 UDP, 1 TCP
+                        Audit     TIME ago; put right what others have changed: 2 in frontends
                         Programs  2 of 2 attached to /sys/fs/cgroup
                         Maps      2 with 4.0 MiB; the fullest is frontends, 0.0 %
                         NodePorts 2 may be given to clients, the first is 30053: add the cluster's node ports to net.ipv4.ip_local_reserved_ports

@@ -68,7 +68,8 @@ class ControlLoopTest {
             "node-1",
             NodePortAddresses.of(List.of(), List.of(), true),
             Balancing.DEFAULT,
-            Forwarding.SNAT);
+            Forwarding.SNAT,
+            new SelfAudit(installation.audit(), errors, SelfAudit.PERIOD));
     private final ControlThread thread = new ControlThread(loop);
     private boolean closed;
 

@@ -171,12 +171,14 @@ class AdoptionTest {
                     if (random.nextInt(3) == 0) {
                         endGracePeriods();
                     }
+                    assertNothingToRepair(mortal);
                 }
             } catch (Killed e) {
                 ids.clear();
                 maps.forEachFrontend(ids::put);
             }
             Datapath datapath = process(Integer.MAX_VALUE);
+            assertNothingToRepair(datapath);
             datapath.put(List.copyOf(wanted.values()), Set.of());
             datapath.removeUnclaimed();
             endGracePeriods();
@@ -260,6 +262,7 @@ class AdoptionTest {
                 if (random.nextInt(3) == 0) {
                     endGracePeriods();
                 }
+                assertNothingToRepair(datapath);
             }
             unwilling.nth = 0;
             for (int n = 0; n < 8; n++) {
@@ -290,6 +293,14 @@ class AdoptionTest {
         } catch (BpfException e) {
             return false;
         }
+    }
+
+    /** The datapath always knows what the kernel has. */
+    private void assertNothingToRepair(Datapath datapath) {
+        Audit.Repairs repairs =
+                new Audit(maps, datapath, links -> {}).goOn(Long.MAX_VALUE).orElseThrow();
+        assertThat(repairs.failure()).isEmpty();
+        assertThat(repairs.made()).as("%s", repairs.examples()).isEmpty();
     }
 
     private void assertHolds(Datapath datapath, Map<String, VirtualService> wanted) {

@@ -8,6 +8,7 @@ import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
 import io.shunt.libbpf.BpfLink;
+import io.shunt.libbpf.BpfMap;
 import io.shunt.libbpf.LinkInfo;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
@@ -20,6 +21,8 @@ import io.shunt.testbed.Load;
 import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -224,6 +227,59 @@ class InstallationTest {
         }
         try (Installation next = ground.install()) {
             assertThat(next.programs()).allMatch(Installation.AttachedProgram::attached);
+        }
+    }
+
+    private Audit.Repairs audit(Installation installation) {
+        return ground.onControl(() -> installation.audit().goOn(Long.MAX_VALUE).orElseThrow());
+    }
+
+    @Test
+    void aLinkThatSomebodyDetached_isAttachedAgain() {
+        try (Installation installation = ground.install()) {
+            ground.put(installation, service("a", VIP, 1));
+            assertThat(audit(installation).made()).isEmpty();
+            for (String name : List.of("connect4", "getpeername6")) {
+                try (BpfLink link =
+                        BpfLink.openPinned(ground.pins().path().resolve("links").resolve(name))) {
+                    link.detach();
+                }
+            }
+            assertNotTranslated(pod.traffic());
+
+            Audit.Repairs repairs = audit(installation);
+            assertThat(repairs.failure()).isEmpty();
+            assertThat(repairs.made()).isEqualTo(Map.of("links", 2));
+            assertThat(repairs.examples()).containsExactly("links: connect4 was lost", "links: getpeername6 was lost");
+            assertThat(installation.programs()).allMatch(Installation.AttachedProgram::attached);
+            assertThat(pod.traffic().request(VIP, 80)).isEqualTo("b1");
+            assertThat(audit(installation).made()).isEmpty();
+        }
+        assertThat(pod.traffic().request(VIP, 80)).as("also without a daemon").isEqualTo("b1");
+    }
+
+    @Test
+    void aCgroupThatIsGone_failsTheAudit_whichRepairsTheMapsNevertheless() throws IOException {
+        Path path = ground.cgroup().path().resolve("short-lived");
+        Files.createDirectory(path);
+        try (Installation installation =
+                Installation.open(ground.pins().path(), path, Ground.SIZES, false, Ground.PACKETS, ground.control())) {
+            ground.put(installation, service("a", VIP, 1));
+            Files.delete(path);
+            try (BpfMap frontends = BpfMap.openPinned(ground.pins().path().resolve("maps/frontends"));
+                    Arena arena = Arena.ofConfined()) {
+                MemorySegment key = arena.allocate(frontends.keySize());
+                assertThat(frontends.nextKey(null, key)).isTrue();
+                assertThat(frontends.delete(key)).isTrue();
+            }
+            Audit.Repairs repairs = audit(installation);
+            assertThat(repairs.failure()).contains(path.toString());
+            assertThat(repairs.made()).isEqualTo(Map.of("frontends", 1));
+            assertThat(installation.programs()).noneMatch(Installation.AttachedProgram::attached);
+
+            Files.createDirectory(path);
+            assertThat(audit(installation).made()).isEqualTo(Map.of("links", SocketHook.values().length));
+            assertThat(installation.programs()).allMatch(Installation.AttachedProgram::attached);
         }
     }
 

@@ -123,7 +123,7 @@ class MaglevTest {
         VirtualService service =
                 new VirtualService("web", Map.of(frontend(), Access.OPEN), backends, List.of(), 0, 1021);
         int[] ids = IntStream.range(0, backends.size()).toArray();
-        Members members = Members.of(service, ids, Reach.CLUSTER);
+        Members members = Members.of(backends, true, ids, Reach.CLUSTER);
         return Arrays.stream(members.table(members.tableSize(service, Reach.CLUSTER)))
                 .mapToObj(id -> backends.get(id).toString())
                 .toList();

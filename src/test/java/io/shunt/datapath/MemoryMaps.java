@@ -113,6 +113,11 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
+    public boolean hasFrontend(Frontend frontend, Route route) {
+        return route.equals(frontends.get(frontend));
+    }
+
+    @Override
     public void forEachFrontend(FrontendVisitor visitor) {
         frontends.forEach(visitor::visit);
     }
@@ -129,6 +134,11 @@ final class MemoryMaps implements TableMaps {
         beforeWrite.run();
         beforeCall.run();
         serviceAddresses.remove(address);
+    }
+
+    @Override
+    public boolean hasServiceAddress(Address address, boolean external) {
+        return Boolean.valueOf(external).equals(serviceAddresses.get(address));
     }
 
     @Override
@@ -168,6 +178,11 @@ final class MemoryMaps implements TableMaps {
         beforeWrite.run();
         beforeCall.run();
         nodeAddresses.remove(address);
+    }
+
+    @Override
+    public boolean hasNodeAddress(Address address) {
+        return nodeAddresses.contains(address);
     }
 
     @Override
@@ -257,6 +272,12 @@ final class MemoryMaps implements TableMaps {
     }
 
     @Override
+    public boolean hasLocalBackend(int serviceId, Address address, int backendId) {
+        return Integer.valueOf(backendId)
+                .equals(localBackends.getOrDefault(serviceId, Map.of()).get(address));
+    }
+
+    @Override
     public void forEachLocalBackend(LocalBackendVisitor visitor) {
         localBackends.forEach((id, local) -> local.forEach((address, backend) -> visitor.visit(id, address, backend)));
     }
@@ -266,8 +287,19 @@ final class MemoryMaps implements TableMaps {
         IntStream.range(0, backends.length).filter(i -> !isBackendGone(i)).forEach(id);
     }
 
-    boolean isBackendGone(int id) {
+    @Override
+    public boolean isBackendGone(int id) {
         return backends[id].gone;
+    }
+
+    @Override
+    public boolean hasBackend(int id, Backend backend, int serviceId) {
+        BackendEntry there = backends[id];
+        return !there.gone
+                && there.backend.address().equals(backend.address())
+                && there.backend.port() == backend.port()
+                && there.backend.state() == backend.state()
+                && there.serviceId == serviceId;
     }
 
     @Override

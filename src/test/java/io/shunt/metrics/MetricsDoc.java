@@ -24,6 +24,7 @@ final class MetricsDoc {
             | Does it still hear of the cluster? | `shunt_source_last_event_age_seconds`, `shunt_source_problems` |
             | How long until an endpoint change is in force? | `kubeproxy_network_programming_duration_seconds` from the cluster's point of view, `shunt_change_delay_seconds` from this node's |
             | Is a map full? | `shunt_map_entries / shunt_map_max_entries`, and `shunt_failed_services` |
+            | Does anybody meddle with what it has in the kernel? | `shunt_audit_repairs_total` |
             | Who has no backend? | `shunt_service_refused_total` |
             | Why do packets get lost? | `shunt_drops_total`, `shunt_service_drops_total`; each one by `shunt flows --dropped -f` |
 

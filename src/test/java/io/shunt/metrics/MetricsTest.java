@@ -107,6 +107,10 @@ class MetricsTest {
                         Map.entry("shunt_stale_sockets_ended_total", "counter"),
                         Map.entry("shunt_ephemeral_node_ports", "gauge"),
                         Map.entry("shunt_program_attached", "gauge"),
+                        Map.entry("shunt_audit_repairs_total", "counter"),
+                        Map.entry("shunt_audit_runs_total", "counter"),
+                        Map.entry("shunt_audit_failures_total", "counter"),
+                        Map.entry("shunt_audit_last_run_timestamp_seconds", "gauge"),
                         Map.entry("shunt_device_attached", "gauge"),
                         Map.entry("shunt_packet_programs_refused", "gauge"),
                         Map.entry("shunt_device_failures_total", "counter"),
@@ -149,6 +153,11 @@ class MetricsTest {
                 .isEqualTo(1);
         assertThat(scrape.value("shunt_program_attached", "program", "connect4", "hook", "cgroup/connect4"))
                 .isOne();
+        assertThat(scrape.value("shunt_audit_repairs_total", "map", "frontends"))
+                .isEqualTo(2);
+        assertThat(scrape.value("shunt_audit_repairs_total", "map", "sets")).isZero();
+        assertThat(scrape.value("shunt_audit_runs_total")).isEqualTo(7);
+        assertThat(scrape.value("shunt_audit_failures_total")).isEqualTo(1);
         assertThat(scrape.named("shunt_build_info").getFirst().labels()).containsEntry("version", "1.2.3");
     }
 

@@ -3,6 +3,7 @@ package io.shunt.snapshot;
 import io.shunt.net.IpFamily;
 import io.shunt.snapshot.ServiceView.BackendView;
 import io.shunt.snapshot.ServiceView.FrontendView;
+import io.shunt.snapshot.Status.AuditView;
 import io.shunt.snapshot.Status.CallView;
 import io.shunt.snapshot.Status.DeviceView;
 import io.shunt.snapshot.Status.DropView;
@@ -13,6 +14,7 @@ import io.shunt.snapshot.Status.MapView;
 import io.shunt.snapshot.Status.PacketsView;
 import io.shunt.snapshot.Status.ProblemView;
 import io.shunt.snapshot.Status.ProgramView;
+import io.shunt.snapshot.Status.RepairCount;
 import io.shunt.snapshot.Status.SourceView;
 import io.shunt.snapshot.Status.StaleSocketsView;
 import java.time.Instant;
@@ -190,6 +192,12 @@ public final class FixedSnapshots implements Snapshots {
                         List.of(new DropView("no_port", "to_backend", 6), new DropView("ttl", "to_client", 1))),
                 new StaleSocketsView("on for UDP", 4, 1),
                 List.of(30053, 30080),
+                new AuditView(
+                        STARTED.plusSeconds(30),
+                        7,
+                        1,
+                        "",
+                        List.of(new RepairCount("frontends", 2), new RepairCount("sets", 0))),
                 List.of(new ErrorView(STARTED.plusSeconds(20), "default/dns", "map is full")));
     }
 
@@ -230,6 +238,7 @@ public final class FixedSnapshots implements Snapshots {
                 status.packets(),
                 status.staleSockets(),
                 status.ephemeralNodePorts(),
+                status.audit(),
                 status.errors());
     }
 
