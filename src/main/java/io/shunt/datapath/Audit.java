@@ -12,8 +12,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Compares what the kernel has with what the {@link Datapath} has written, and writes anew what others have changed. Used
@@ -28,10 +30,13 @@ public final class Audit {
 
     private final TableMaps maps;
     private final Datapath datapath;
-    /** What comes before the services, each in one piece: strangers go first, and make room. */
+    /** What comes before the services: strangers go first, and make room. */
     private final List<Runnable> pieces;
 
     private int next;
+    /** The way through them, while it has not ended. */
+    private @Nullable BooleanSupplier frontends;
+
     private Repairs repairs = new Repairs();
 
     /** @param links attaches what has been detached */
@@ -42,7 +47,6 @@ public final class Audit {
                 () -> links.accept(repairs),
                 this::nodeAddresses,
                 this::strangeFrontends,
-                this::strangeAddresses,
                 this::strangeLocalBackends,
                 this::strangeBackends,
                 this::sourceRanges);
@@ -141,20 +145,23 @@ public final class Audit {
         }
     }
 
+    /** There may be many, so each batch is a piece. */
     private void strangeFrontends() {
-        removeStrange(
-                "frontends",
-                visitor -> maps.forEachFrontend((frontend, route) -> visitor.accept(frontend)),
-                datapath::knows,
-                maps::removeFrontend);
-    }
-
-    private void strangeAddresses() {
-        removeStrange(
-                "frontends",
-                visitor -> maps.forEachServiceAddress((address, external) -> visitor.accept(address)),
-                datapath.serviceAddresses()::contains,
-                maps::removeServiceAddress);
+        if (frontends == null) {
+            frontends = maps.walk(
+                    frontend -> strange("frontends", frontend, datapath.knows(frontend), maps::removeFrontend),
+                    address -> strange(
+                            "frontends",
+                            address,
+                            datapath.serviceAddresses().contains(address),
+                            maps::removeServiceAddress));
+        }
+        BooleanSupplier walk = frontends;
+        frontends = null;
+        if (!walk.getAsBoolean()) {
+            frontends = walk;
+            next--;
+        }
     }
 
     private record Local(int serviceId, Address address) {}
@@ -217,7 +224,13 @@ public final class Audit {
                 strange.add(key);
             }
         });
-        strange.forEach(key -> repairs.make(map, key + " is nobody's", () -> remove.accept(key)));
+        strange.forEach(key -> strange(map, key, false, remove));
+    }
+
+    private <K> void strange(String map, K key, boolean isKnown, Consumer<K> remove) {
+        if (!isKnown) {
+            repairs.make(map, key + " is nobody's", () -> remove.accept(key));
+        }
     }
 
     /** In the order of a change: what leads somewhere comes after where it leads. */

@@ -22,6 +22,7 @@ import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
@@ -344,6 +345,23 @@ final class KernelMaps implements TableMaps, AutoCloseable {
                 visitor.visit(
                         Layouts.address(key, KEY_ADDRESS), (value.get(JAVA_BYTE, FRONTEND_ACCESS) & EXTERNAL) != 0);
             }
+        });
+    }
+
+    @Override
+    public BooleanSupplier walk(Consumer<Frontend> visitor, Consumer<Address> serviceAddresses) {
+        BpfMap.Walk walk = frontends.walk();
+        return () -> !walk.goOn((key, value) -> {
+            int number = Byte.toUnsignedInt(key.get(JAVA_BYTE, KEY_PROTOCOL));
+            Address address = Layouts.address(key, KEY_ADDRESS);
+            if (number == NO_PROTOCOL) {
+                serviceAddresses.accept(address);
+            } else {
+                Protocol.ofNumber(number)
+                        .ifPresent(protocol ->
+                                visitor.accept(new Frontend(address, Layouts.port(key, KEY_PORT), protocol)));
+            }
+            return false;
         });
     }
 

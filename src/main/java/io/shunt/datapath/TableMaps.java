@@ -5,6 +5,7 @@ import io.shunt.net.Prefix;
 import io.shunt.table.Backend;
 import io.shunt.table.Frontend;
 import io.shunt.table.Reach;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 
@@ -51,6 +52,9 @@ interface TableMaps {
     boolean hasServiceAddress(Address address, boolean external);
 
     void forEachServiceAddress(ServiceAddressVisitor visitor);
+
+    /** Visits the keys of frontends and service addresses, some more each time it is asked, until it says that these were all. */
+    BooleanSupplier walk(Consumer<Frontend> frontends, Consumer<Address> serviceAddresses);
 
     /** @throws TableFullException if {@code source_ranges} is full */
     void putSourceRange(int serviceId, Prefix range);

@@ -386,27 +386,49 @@ public final class BpfMap extends KernelObject {
      * @throws BpfException ENOTSUPP for a map type without batches
      */
     public void forEachUntil(Search search) {
-        int elementBytes = Math.max(1, keySize + valueBytes);
-        int capacity = Math.clamp(BATCH_BYTES / elementBytes, 1, Math.max(1, maxEntries));
         try (Arena tokens = Arena.ofConfined()) {
+            Walk walk = new Walk(tokens);
+            boolean more = true;
+            while (more) {
+                more = walk.goOn(search);
+            }
+        }
+    }
+
+    /** Shows every element as {@link #forEach} does, with time for other things between two batches. */
+    public Walk walk() {
+        return new Walk(Arena.ofAuto());
+    }
+
+    /** On its way from a map's first element to its last. For one thread at a time. */
+    public final class Walk {
+        private final MemorySegment position;
+        private final MemorySegment next;
+        private MemorySegment in = MemorySegment.NULL;
+        private int capacity = Math.clamp(BATCH_BYTES / Math.max(1, keySize + valueBytes), 1, Math.max(1, maxEntries));
+
+        private Walk(Arena tokens) {
             // A hash map's token is a bucket number, that of other maps is a key.
             long tokenBytes = Math.max(Integer.BYTES, keySize);
-            MemorySegment position = tokens.allocate(tokenBytes, Long.BYTES);
-            MemorySegment next = tokens.allocate(tokenBytes, Long.BYTES);
-            MemorySegment in = MemorySegment.NULL;
-            while (true) {
-                int result = readBatch(in, next, capacity, search);
-                if (result == ENOENT || result == ENOUGH) {
-                    return;
-                }
-                if (result == ENOSPC) {
-                    // One bucket alone has more elements than fit. Nothing was read: the same again with more room.
-                    capacity *= 2;
-                } else {
-                    position.copyFrom(next);
-                    in = position;
-                }
+            position = tokens.allocate(tokenBytes, Long.BYTES);
+            next = tokens.allocate(tokenBytes, Long.BYTES);
+        }
+
+        /**
+         * Shows one batch.
+         *
+         * @return whether there is more to see, and the search has not seen enough
+         */
+        public boolean goOn(Search search) {
+            int result = readBatch(in, next, capacity, search);
+            if (result == ENOSPC) {
+                // One bucket alone has more elements than fit. Nothing was read: the same again with more room.
+                capacity *= 2;
+            } else {
+                position.copyFrom(next);
+                in = position;
             }
+            return result != ENOENT && result != ENOUGH;
         }
     }
 

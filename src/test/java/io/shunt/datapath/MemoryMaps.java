@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
@@ -144,6 +145,15 @@ final class MemoryMaps implements TableMaps {
     @Override
     public void forEachServiceAddress(ServiceAddressVisitor visitor) {
         serviceAddresses.forEach(visitor::visit);
+    }
+
+    @Override
+    public BooleanSupplier walk(Consumer<Frontend> visitor, Consumer<Address> addresses) {
+        return () -> {
+            frontends.keySet().forEach(visitor);
+            serviceAddresses.keySet().forEach(addresses);
+            return true;
+        };
     }
 
     @Override
