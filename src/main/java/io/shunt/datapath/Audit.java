@@ -34,7 +34,7 @@ public final class Audit {
     private final List<Runnable> pieces;
 
     private int next;
-    /** The way through them, while it has not ended. */
+    /** The way through all of them, until its end. */
     private @Nullable BooleanSupplier frontends;
 
     private Repairs repairs = new Repairs();
