@@ -108,7 +108,8 @@ class ChurnTest {
         installation = closing.add(Installation.open(
                 pins.path(),
                 cgroup.path(),
-                new MapSizes(256, 4096, 1024),
+                // Ids rest until a grace period ends, which a busy machine may put off for long.
+                new MapSizes(256, 16_384, 1024),
                 false,
                 new io.shunt.datapath.PacketSettings(1024, 100, false, false, List.of(), true),
                 inbox));
