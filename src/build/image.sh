@@ -12,13 +12,15 @@ jdk=$(src/build/jdk.sh)
 rm -rf "$home" "$root"
 mkdir -p "$home" "$root"
 cp -a target/shunt/bin target/shunt/lib "$home/"
-"$jdk/bin/jlink" --output "$home/runtime" --no-header-files --no-man-pages --strip-debug --compress zip-6 \
+"$jdk/bin/jlink" --output "$home/runtime" --no-header-files --no-man-pages --strip-debug --compress zip-9 \
     --add-modules "$("$jdk/bin/jdeps" --multi-release 25 --ignore-missing-deps --print-module-deps "$home"/lib/*.jar)"
 
 # Debian puts what debuggers want beside each library and into it. And Spring wants java.beans, which comes with a desktop
 # that nobody sees: what is needed of it is not in C.
 (cd "$home/runtime/lib" && find . -name '*.debuginfo' -delete && rm -f libawt*.so libfontmanager.so libfreetype.so libjavajpeg.so \
-    libjawt.so libjsound.so liblcms.so libmlib_image.so libsplashscreen.so jexec)
+    libjawt.so libjsound.so liblcms.so libmlib_image.so libsplashscreen.so jexec psfont*)
+# Nor does anybody here read a runtime from another one, record flights, or dump classes by list; sorting does without.
+(cd "$home/runtime/lib" && rm -rf jrt-fs.jar jfr classlist libsimdsort.so)
 find "$home/runtime" -name '*.so' -exec strip --strip-unneeded {} +
 
 # The AOT cache names the runtime, the jars and their times, so it is made for this layout, in the folder where it will
