@@ -89,15 +89,17 @@ static __always_inline bool read_frame(const struct xdp_md *xdp, struct packet *
 	const struct ethhdr *link = data_of(xdp);
 	const void *end = end_of(xdp);
 	__u32 device = xdp->ingress_ifindex;
+	const void *transport;
 	struct driver *driver;
 
 	if ((void *)(link + 1) > end)
 		return false;
 	packet->ip = ETH_HLEN;
-	if (!read_plain(link->h_proto, link + 1, end, packet) || packet->ttl <= 1 || is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source) ||
-	    packet->ip + (__u32)packet->length > xdp->data_end - xdp->data ||
-	    !is_finished(packet->is_v4 ? (void *)((struct frame4 *)link)->transport : ((struct frame6 *)link)->transport,
-			 end, packet))
+	if (!read_plain(link->h_proto, link + 1, end, packet))
+		return false;
+	transport = packet->is_v4 ? ((struct frame4 *)link)->transport : ((struct frame6 *)link)->transport;
+	if (packet->ttl <= 1 || packet->ip + (__u32)packet->length > xdp->data_end - xdp->data ||
+	    is_spoofed_v4(packet) || is_nobodys(&packet->tuple.source) || !is_finished(transport, end, packet))
 		return false;
 	/* Frames for others that a switch has flooded are not for us. */
 	driver = bpf_map_lookup_elem(&drivers, &device);

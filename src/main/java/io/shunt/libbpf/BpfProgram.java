@@ -158,14 +158,11 @@ public final class BpfProgram extends KernelObject {
             Testing.put(options, "ctx_in", "ctx_size_in", context);
             // Programs of the syscall type run once and refuse to be told so.
             options.set(JAVA_INT, Testing.offset("repeat"), repeat == 1 ? 0 : repeat);
-            int result = (int) Testing.CALL.invokeExact(fd(), options);
-            BpfException.check(result, "bpf_prog_test_run_opts", this);
+            Testing.run(this, options);
             return new TestRun(
                     options.get(JAVA_INT, Testing.offset("retval")),
                     options.get(JAVA_INT, Testing.offset("data_size_out")),
                     Integer.toUnsignedLong(options.get(JAVA_INT, Testing.offset("duration"))));
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
         }
     }
 
@@ -224,10 +221,21 @@ public final class BpfProgram extends KernelObject {
                         JAVA_INT.withName("batch_size"))
                 .withName("bpf_test_run_opts");
 
-        static final MethodHandle CALL = Native.libbpf("bpf_prog_test_run_opts", Native.INT_FROM_INT_POINTER);
+        private static final MethodHandle CALL = Native.libbpf("bpf_prog_test_run_opts", Native.INT_FROM_INT_POINTER);
 
         static long offset(String member) {
             return OPTIONS.byteOffset(PathElement.groupElement(member));
+        }
+
+        /** @throws BpfException if the program could not be run */
+        static void run(BpfProgram program, MemorySegment options) {
+            int result;
+            try {
+                result = (int) CALL.invokeExact(program.fd(), options);
+            } catch (Throwable t) {
+                throw Native.rethrow(t);
+            }
+            BpfException.check(result, "bpf_prog_test_run_opts", program);
         }
 
         static void put(MemorySegment options, String data, String size, @Nullable MemorySegment segment) {

@@ -165,12 +165,7 @@ final class NodePart implements Part {
         for (Measure measure : Measure.values()) {
             tables.add(new Table(measure.title, COLUMNS, cells(measure)));
         }
-        tables.add(new Table(
-                "What the verifier walked through, of all programs",
-                List.of("program", "instructions"),
-                verified.entrySet().stream()
-                        .map(each -> List.of(each.getKey(), "%,d".formatted(each.getValue())))
-                        .toList()));
+        tables.add(Table.ofVerified("What the verifier walked through, of all programs", verified));
         return new PartResult(
                 name(),
                 "What a packet costs the node alone",

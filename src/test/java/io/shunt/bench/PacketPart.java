@@ -92,12 +92,7 @@ final class PacketPart implements Part {
         for (Measure measure : MEASURES) {
             tables.add(new Table(measure.title + ", a second", COLUMNS, cells(measure)));
         }
-        tables.add(new Table(
-                "What the verifier walked through",
-                List.of("program", "instructions"),
-                verified.entrySet().stream()
-                        .map(each -> List.of(each.getKey(), "%,d".formatted(each.getValue())))
-                        .toList()));
+        tables.add(Table.ofVerified("What the verifier walked through", verified));
         return new PartResult(
                 name(),
                 "Node ports against plain routing, and beside iptables and nftables",

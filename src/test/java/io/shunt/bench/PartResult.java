@@ -1,6 +1,7 @@
 package io.shunt.bench;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What one part of the benchmark found, as it is kept in docs/benchmarks, so that parts can be measured one by one.
@@ -22,5 +23,15 @@ record PartResult(
     /** A target, and whether it was met. */
     record Judged(String what, String target, String measured, boolean met) {}
 
-    record Table(String title, List<String> columns, List<List<String>> rows) {}
+    record Table(String title, List<String> columns, List<List<String>> rows) {
+        /** @param instructions that the verifier walked through, by program */
+        static Table ofVerified(String title, Map<String, Integer> instructions) {
+            return new Table(
+                    title,
+                    List.of("program", "instructions"),
+                    instructions.entrySet().stream()
+                            .map(each -> List.of(each.getKey(), "%,d".formatted(each.getValue())))
+                            .toList());
+        }
+    }
 }

@@ -142,8 +142,7 @@ class DirectReturnTest {
     }
 
     static Stream<Arguments> everyTransfer() {
-        return Stream.of(Client.TCP4, Client.TCP6)
-                .flatMap(client -> Stream.of(Place.values()).map(place -> Arguments.of(client, place)));
+        return TwoNodes.byTcp(Place.values());
     }
 
     @ParameterizedTest

@@ -1,7 +1,6 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
-import static io.shunt.datapath.TwoNodes.portOf;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
@@ -10,7 +9,6 @@ import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Traffic;
-import io.shunt.testbed.Traffic.Socket;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.AfterParameterizedClassInvocation;
@@ -58,8 +56,7 @@ class PathMtuTest {
     }
 
     static Stream<Arguments> everyPod() {
-        return Stream.of(Client.TCP4, Client.TCP6)
-                .flatMap(client -> Stream.of(Place.NEAR, Place.FAR).map(place -> Arguments.of(client, place)));
+        return TwoNodes.byTcp(Place.NEAR, Place.FAR);
     }
 
     @ParameterizedTest
@@ -69,8 +66,7 @@ class PathMtuTest {
     }
 
     static Stream<Arguments> everyPlace() {
-        return Stream.of(Client.TCP4, Client.TCP6)
-                .flatMap(client -> Stream.of(Place.values()).map(place -> Arguments.of(client, place)));
+        return TwoNodes.byTcp(Place.values());
     }
 
     @ParameterizedTest
@@ -86,9 +82,6 @@ class PathMtuTest {
     }
 
     private static void transfer(Traffic traffic, Client client, Door door, Place place) {
-        try (Socket socket = client.socket(traffic)) {
-            socket.connect(door.at(client, portOf(place)));
-            socket.transfer(BYTES);
-        }
+        TwoNodes.transfer(traffic, client, door, place, BYTES);
     }
 }

@@ -1,14 +1,12 @@
 package io.shunt.datapath;
 
 import static io.shunt.datapath.TwoNodes.ECHO;
-import static io.shunt.datapath.TwoNodes.portOf;
 
 import io.shunt.datapath.NodeFixture.Client;
 import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.testbed.Traffic;
-import io.shunt.testbed.Traffic.Socket;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.AfterParameterizedClassInvocation;
@@ -43,8 +41,7 @@ class TransferTest {
     }
 
     static Stream<Arguments> everyPlace() {
-        return Stream.of(Client.TCP4, Client.TCP6)
-                .flatMap(client -> Stream.of(Place.values()).map(place -> Arguments.of(client, place)));
+        return TwoNodes.byTcp(Place.values());
     }
 
     @ParameterizedTest
@@ -54,8 +51,7 @@ class TransferTest {
     }
 
     static Stream<Arguments> everyPod() {
-        return Stream.of(Client.TCP4, Client.TCP6)
-                .flatMap(client -> Stream.of(Place.NEAR, Place.FAR).map(place -> Arguments.of(client, place)));
+        return TwoNodes.byTcp(Place.NEAR, Place.FAR);
     }
 
     @ParameterizedTest
@@ -71,9 +67,6 @@ class TransferTest {
     }
 
     private static void transfer(Traffic traffic, Client client, Door door, Place place) {
-        try (Socket socket = client.socket(traffic)) {
-            socket.connect(door.at(client, portOf(place)));
-            socket.transfer(BYTES);
-        }
+        TwoNodes.transfer(traffic, client, door, place, BYTES);
     }
 }

@@ -22,6 +22,7 @@ import io.shunt.testbed.Node.NodePod;
 import io.shunt.testbed.Peer;
 import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic;
+import io.shunt.testbed.Traffic.Socket;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +30,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.params.provider.Arguments;
 
 /**
  * Two nodes of a cluster, an outside machine and a router on one wire, and behind the router, where packets are smaller,
@@ -364,6 +366,20 @@ final class TwoNodes implements AutoCloseable {
         @Override
         public void close() {
             own.close();
+        }
+    }
+
+    /** Clients by TCP of both families, with each of these places. */
+    static Stream<Arguments> byTcp(Place... places) {
+        return Stream.of(Client.TCP4, Client.TCP6)
+                .flatMap(client -> Stream.of(places).map(place -> Arguments.of(client, place)));
+    }
+
+    /** Sends so many bytes to a place that echoes, and compares what comes back. */
+    static void transfer(Traffic traffic, Client client, Door door, Place place, int bytes) {
+        try (Socket socket = client.socket(traffic)) {
+            socket.connect(door.at(client, portOf(place)));
+            socket.transfer(bytes);
         }
     }
 

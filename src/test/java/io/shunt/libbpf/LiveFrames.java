@@ -21,32 +21,22 @@ public final class LiveFrames implements AutoCloseable {
 
     private static final int ROOM = 128;
 
-    /** Members of struct xdp_md. */
-    private static final int XDP_MD = 24;
-
-    private static final int DATA_END = 4;
-    private static final int INGRESS_IFINDEX = 12;
-
     private static final long DATA_IN = BpfProgram.Testing.offset("data_in");
-    private static final long IN_SIZE = BpfProgram.Testing.offset("data_size_in");
-    private static final long OUT_SIZE = BpfProgram.Testing.offset("data_size_out");
     private static final long CONTEXT_IN = BpfProgram.Testing.offset("ctx_in");
     private static final long CONTEXT_SIZE = BpfProgram.Testing.offset("ctx_size_in");
     private static final long REPEAT = BpfProgram.Testing.offset("repeat");
-    private static final long DURATION = BpfProgram.Testing.offset("duration");
-    private static final long FLAGS = BpfProgram.Testing.offset("flags");
     private static final long BATCH_SIZE = BpfProgram.Testing.offset("batch_size");
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment options = arena.allocate(BpfProgram.Testing.OPTIONS);
-    private final MemorySegment context = arena.allocate(XDP_MD, Long.BYTES);
+    private final MemorySegment context = arena.allocate(PacketRun.XDP_MD, Long.BYTES);
 
     public LiveFrames() {
         options.set(JAVA_LONG, 0, BpfProgram.Testing.OPTIONS.byteSize());
         options.set(ADDRESS, DATA_IN, arena.allocate(ROOM));
         options.set(ADDRESS, CONTEXT_IN, context);
-        options.set(JAVA_INT, CONTEXT_SIZE, XDP_MD);
-        options.set(JAVA_INT, FLAGS, LIVE_FRAMES);
+        options.set(JAVA_INT, CONTEXT_SIZE, PacketRun.XDP_MD);
+        options.set(JAVA_INT, PacketRun.FLAGS, LIVE_FRAMES);
         options.set(JAVA_INT, BATCH_SIZE, BATCH);
     }
 
@@ -58,20 +48,14 @@ public final class LiveFrames implements AutoCloseable {
      * @return how long it took in nanoseconds, without what comes before the first and after the last
      */
     public long run(BpfProgram program, int ifindex, int length, int count) {
-        context.set(JAVA_INT, DATA_END, length);
-        context.set(JAVA_INT, INGRESS_IFINDEX, ifindex);
-        options.set(JAVA_INT, IN_SIZE, length);
+        context.set(JAVA_INT, PacketRun.DATA_END, length);
+        context.set(JAVA_INT, PacketRun.XDP_INGRESS_IFINDEX, ifindex);
+        options.set(JAVA_INT, PacketRun.IN_SIZE, length);
         // The last run has left how long its frames were, and longer ones would not do.
-        options.set(JAVA_INT, OUT_SIZE, 0);
+        options.set(JAVA_INT, PacketRun.OUT_SIZE, 0);
         options.set(JAVA_INT, REPEAT, count);
-        int result;
-        try {
-            result = (int) BpfProgram.Testing.CALL.invokeExact(program.fd(), options);
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
-        }
-        BpfException.check(result, "bpf_prog_test_run_opts", program);
-        return Integer.toUnsignedLong(options.get(JAVA_INT, DURATION)) * count;
+        BpfProgram.Testing.run(program, options);
+        return Integer.toUnsignedLong(options.get(JAVA_INT, PacketRun.DURATION)) * count;
     }
 
     @Override

@@ -26,15 +26,15 @@ public final class PacketRun implements AutoCloseable {
     private static final int GSO_SIZE = 176;
 
     /** Members of struct xdp_md. */
-    private static final int XDP_MD = 24;
+    static final int XDP_MD = 24;
 
-    private static final int DATA_END = 4;
-    private static final int XDP_INGRESS_IFINDEX = 12;
+    static final int DATA_END = 4;
+    static final int XDP_INGRESS_IFINDEX = 12;
 
-    private static final long OUT_SIZE = BpfProgram.Testing.offset("data_size_out");
-    private static final long IN_SIZE = BpfProgram.Testing.offset("data_size_in");
-    private static final long FLAGS = BpfProgram.Testing.offset("flags");
-    private static final long DURATION = BpfProgram.Testing.offset("duration");
+    static final long OUT_SIZE = BpfProgram.Testing.offset("data_size_out");
+    static final long IN_SIZE = BpfProgram.Testing.offset("data_size_in");
+    static final long FLAGS = BpfProgram.Testing.offset("flags");
+    static final long DURATION = BpfProgram.Testing.offset("duration");
     private static final long RETVAL = BpfProgram.Testing.offset("retval");
 
     private final Arena arena = Arena.ofShared();
@@ -101,13 +101,7 @@ public final class PacketRun implements AutoCloseable {
     public int run(BpfProgram program, int length) {
         options.set(JAVA_INT, IN_SIZE, length);
         options.set(JAVA_INT, OUT_SIZE, ROOM);
-        int result;
-        try {
-            result = (int) BpfProgram.Testing.CALL.invokeExact(program.fd(), options);
-        } catch (Throwable t) {
-            throw Native.rethrow(t);
-        }
-        BpfException.check(result, "bpf_prog_test_run_opts", program);
+        BpfProgram.Testing.run(program, options);
         return options.get(JAVA_INT, RETVAL);
     }
 
