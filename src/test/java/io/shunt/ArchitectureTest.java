@@ -44,7 +44,17 @@ class ArchitectureTest {
             Map.entry("api", List.of("snapshot", "flow", "health", "metrics", "net")),
             Map.entry(
                     "cli",
-                    List.of("daemon", "config", "snapshot", "flow", "api", "datapath", "libbpf", "table", "net")),
+                    List.of(
+                            "daemon",
+                            "config",
+                            "cluster",
+                            "snapshot",
+                            "flow",
+                            "api",
+                            "datapath",
+                            "libbpf",
+                            "table",
+                            "net")),
             Map.entry(
                     "daemon",
                     List.of(

@@ -1,5 +1,7 @@
 package io.shunt.cli;
 
+import io.shunt.cluster.Algorithm;
+import io.shunt.cluster.Forwarding;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.ConfigurationException;
 import io.shunt.config.KubeProxyConfiguration;
@@ -10,7 +12,6 @@ import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.HostPort;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -338,7 +339,7 @@ final class RunCommand implements Callable<Integer> {
                 bpfRoot.directory(),
                 within("--max-services", maxServices, MAX_SERVICES),
                 within("--max-backends", maxBackends, MAX_BACKENDS),
-                isMaglev(),
+                algorithm(),
                 tableSize(),
                 maxTables(),
                 settings.nodePortAddresses(),
@@ -462,11 +463,9 @@ final class RunCommand implements Callable<Integer> {
         return value;
     }
 
-    private boolean isMaglev() {
-        if (!algorithm.equals("maglev") && !algorithm.equals("random")) {
-            throw wrong("--algorithm must be random or maglev, not " + quoted(algorithm));
-        }
-        return algorithm.equals("maglev");
+    private Algorithm algorithm() {
+        return Algorithm.parse(algorithm)
+                .orElseThrow(() -> wrong("--algorithm must be " + Algorithm.CHOICE + ", not " + quoted(algorithm)));
     }
 
     private int tableSize() {

@@ -1,7 +1,6 @@
 package io.shunt.cluster;
 
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;

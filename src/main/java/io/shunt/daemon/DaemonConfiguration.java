@@ -3,7 +3,6 @@ package io.shunt.daemon;
 import io.shunt.api.HealthCheckServers;
 import io.shunt.api.HttpFaces;
 import io.shunt.api.HttpPorts;
-import io.shunt.cluster.Algorithm;
 import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Installation;
 import io.shunt.datapath.InstallationException;
@@ -158,7 +157,7 @@ class DaemonConfiguration {
                 errors,
                 options.nodeName(),
                 nodePortAddresses,
-                new Balancing(options.maglev() ? Algorithm.MAGLEV : Algorithm.RANDOM, options.maglevTableSize()),
+                new Balancing(options.algorithm(), options.maglevTableSize()),
                 options.forwarding(),
                 audit);
     }

@@ -1,5 +1,6 @@
 package io.shunt.daemon;
 
+import io.shunt.cluster.Algorithm;
 import io.shunt.datapath.CallCount;
 import io.shunt.datapath.DeviceHooks;
 import io.shunt.datapath.Installation;
@@ -259,7 +260,7 @@ final class DaemonSnapshots implements Snapshots {
                 service.backends().stream().map(DaemonSnapshots::view).toList(),
                 service.sourceRanges().stream().map(Prefix::toString).toList(),
                 service.affinitySeconds(),
-                service.tableSize() > 0 ? "maglev" : "random",
+                (service.tableSize() > 0 ? Algorithm.MAGLEV : Algorithm.RANDOM).toString(),
                 programmed.error());
     }
 

@@ -1,12 +1,13 @@
 package io.shunt.daemon;
 
+import io.shunt.cluster.Algorithm;
+import io.shunt.cluster.Forwarding;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.GoDuration;
 import io.shunt.config.LocalDetection;
 import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.HostPort;
 import io.shunt.net.Prefix;
 import java.net.InetSocketAddress;
@@ -34,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * @param bpfRoot a directory on a bpffs, where links and maps are pinned; made if missing
  * @param maxServices how many virtual services (Service ports, counted for each family) the maps hold
  * @param maxBackends how many backends the maps hold, all services together
- * @param maglev whether backends are chosen by Maglev's consistent hashing where a Service does not say; else at random
+ * @param algorithm how backends are chosen where the Service does not say
  * @param maglevTableSize how many slots a Maglev table has, a prime number
  * @param maxMaglevTables how many of them the maps hold at least
  * @param nodePortAddresses which of this node's addresses take NodePorts: CIDRs, bits beyond their prefix may be set; or
@@ -68,7 +69,7 @@ public record RunOptions(
         Path bpfRoot,
         int maxServices,
         int maxBackends,
-        boolean maglev,
+        Algorithm algorithm,
         int maglevTableSize,
         int maxMaglevTables,
         List<String> nodePortAddresses,
@@ -153,7 +154,7 @@ public record RunOptions(
         flags.put("bpf-root", bpfRoot.toString());
         flags.put("max-services", Integer.toString(maxServices));
         flags.put("max-backends", Integer.toString(maxBackends));
-        flags.put("algorithm", maglev ? "maglev" : "random");
+        flags.put("algorithm", algorithm.toString());
         flags.put("maglev-table-size", Integer.toString(maglevTableSize));
         flags.put("max-maglev-tables", Integer.toString(maxMaglevTables));
         flags.put("nodeport-addresses", String.join(",", nodePortAddresses));

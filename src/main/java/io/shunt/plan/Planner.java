@@ -1,10 +1,10 @@
 package io.shunt.plan;
 
 import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Forwarding;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.table.Access;

@@ -14,12 +14,12 @@ import io.fabric8.kubernetes.api.model.discovery.v1.EndpointHints;
 import io.fabric8.kubernetes.api.model.discovery.v1.EndpointPort;
 import io.shunt.cluster.Algorithm;
 import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Forwarding;
 import io.shunt.cluster.Node;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;
@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -262,29 +263,30 @@ final class Conversion {
     }
 
     private static @Nullable Algorithm algorithm(HasMetadata raw, List<InvalidObjectException> leftOut) {
-        String text = annotation(raw, ALGORITHM);
-        return switch (text) {
-            case null -> null;
-            case "random" -> Algorithm.RANDOM;
-            case "maglev" -> Algorithm.MAGLEV;
-            default -> {
-                leftOut.add(wrongAnnotation(ALGORITHM, quoted(text) + " is no algorithm", "write random or maglev"));
-                yield null;
-            }
-        };
+        return chosen(raw, ALGORITHM, Algorithm::parse, "no algorithm", Algorithm.CHOICE, leftOut);
     }
 
     private static @Nullable Forwarding forwarding(HasMetadata raw, List<InvalidObjectException> leftOut) {
-        String text = annotation(raw, FORWARDING);
+        return chosen(raw, FORWARDING, Forwarding::parse, "no way of forwarding", Forwarding.CHOICE, leftOut);
+    }
+
+    /** What an annotation chooses; null if there is none, or one that is left out. */
+    private static <T> @Nullable T chosen(
+            HasMetadata raw,
+            String name,
+            Function<String, Optional<T>> parse,
+            String isWhat,
+            String choice,
+            List<InvalidObjectException> leftOut) {
+        String text = annotation(raw, name);
         if (text == null) {
             return null;
         }
-        Optional<Forwarding> forwarding = Forwarding.parse(text);
-        if (forwarding.isEmpty()) {
-            leftOut.add(wrongAnnotation(
-                    FORWARDING, quoted(text) + " is no way of forwarding", "write " + Forwarding.CHOICE));
+        Optional<T> chosen = parse.apply(text);
+        if (chosen.isEmpty()) {
+            leftOut.add(wrongAnnotation(name, quoted(text) + " is " + isWhat, "write " + choice));
         }
-        return forwarding.orElse(null);
+        return chosen.orElse(null);
     }
 
     private static InvalidObjectException wrongAnnotation(String name, String message, String cure) {

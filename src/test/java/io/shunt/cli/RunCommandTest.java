@@ -2,6 +2,8 @@ package io.shunt.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.cluster.Algorithm;
+import io.shunt.cluster.Forwarding;
 import io.shunt.config.LocalDetection;
 import io.shunt.daemon.RunOptions;
 import io.shunt.daemon.StartupException;
@@ -9,7 +11,6 @@ import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.Prefix;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -65,7 +66,7 @@ class RunCommandTest {
                         Path.of("/sys/fs/bpf/shunt"),
                         65536,
                         262144,
-                        false,
+                        Algorithm.RANDOM,
                         16381,
                         0,
                         List.of(),
@@ -140,7 +141,7 @@ class RunCommandTest {
                         Path.of("/sys/fs/bpf/mine"),
                         1000,
                         2000,
-                        true,
+                        Algorithm.MAGLEV,
                         4093,
                         12,
                         List.of("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"),

@@ -3,11 +3,11 @@ package io.shunt.daemon;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.cluster.EndpointSlice;
+import io.shunt.cluster.Forwarding;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Protocol;
 import io.shunt.plan.Balancing;

@@ -2,7 +2,7 @@ package io.shunt.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.shunt.net.Forwarding;
+import io.shunt.cluster.Forwarding;
 import io.shunt.net.Prefix;
 import io.shunt.table.Access;
 import io.shunt.table.Backend;

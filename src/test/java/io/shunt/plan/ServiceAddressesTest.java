@@ -2,11 +2,11 @@ package io.shunt.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shunt.cluster.Forwarding;
 import io.shunt.cluster.ObjectName;
 import io.shunt.cluster.Service;
 import io.shunt.cluster.TrafficPolicy;
 import io.shunt.net.Address;
-import io.shunt.net.Forwarding;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
 import io.shunt.net.Protocol;

@@ -1,5 +1,6 @@
-package io.shunt.net;
+package io.shunt.cluster;
 
+import io.shunt.net.Protocol;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
