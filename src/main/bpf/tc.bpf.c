@@ -37,6 +37,21 @@
 /* A link-layer address that is nobody's, "\x02shunt": what this node sends to itself by another device has it. */
 #define DELIVERED_TO bpf_cpu_to_be64(0x027368756e740000)
 
+/* How many devices can be shortcuts? Of two whose indexes differ by a multiple of it, one. */
+#define SHORTCUTS 1024
+
+/*
+ * By which devices may packets be passed straight into the namespace behind them? Pairs of veth where nobody else looks at
+ * what goes in, nor makes it wait. A device's index is in the element of that number, modulo all; 0: there is none. An array,
+ * since looking into a hash takes as long as much of what a shortcut saves.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHORTCUTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} shortcuts SEC(".maps");
+
 /* How long is the longest packet on the wire that this one stands for? */
 static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct packet *packet)
 {
@@ -317,6 +332,40 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 }
 
 /*
+ * May a packet to a backend here pass by the device that leads there? Behind the device the kernel takes the packet for what
+ * it was taken for here, so it has to be this node's to forward.
+ */
+static __always_inline bool may_take_shortcut(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	return packet->ip && skb->pkt_type == PACKET_HOST_TYPE && !skb->vlan_present && !flow->is_reply && is_here(flow);
+}
+
+static __always_inline bool is_shortcut(__u32 device)
+{
+	__u32 index = device % SHORTCUTS;
+	__u32 *known = bpf_map_lookup_elem(&shortcuts, &index);
+
+	return known && *known == device;
+}
+
+/* Into the namespace behind a pair of veth at once, and in the state in which the pair would have handed it over. */
+static __always_inline int take_shortcut(struct __sk_buff *skb, const struct bpf_fib_lookup *way)
+{
+	struct {
+		__u8 to[ETH_ALEN];
+		__u8 from[ETH_ALEN];
+	} link;
+
+	__builtin_memcpy(link.to, way->dmac, ETH_ALEN);
+	__builtin_memcpy(link.from, way->smac, ETH_ALEN);
+	if (bpf_skb_store_bytes(skb, 0, &link, sizeof(link), 0))
+		return TC_ACT_SHOT;
+	skb->mark = 0;
+	skb->priority = 0;
+	return bpf_redirect_peer(way->ifindex, 0);
+}
+
+/*
  * To a client on this node itself, by the device that it spoke on: there, and maybe nowhere else, the kernel lets a
  * packet in whose source it would reach that way. It takes the frame for somebody else's, until take_in() says otherwise.
  */
@@ -436,7 +485,7 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 				   const struct flow *flow, bool simple)
 {
 	struct bpf_fib_lookup way = {};
-	bool forwards;
+	bool forwards, shortcut;
 	long found;
 
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
@@ -444,7 +493,8 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		return write(skb, packet, flow, packet->ttl, simple)
 			       ? TC_ACT_UNSPEC
 			       : dropped(skb, packet, flow, why_not_written(packet));
-	found = simple ? ask_way(skb, packet, &flow->to, &way, way_flags())
+	shortcut = simple && from != FROM_HOST && may_take_shortcut(skb, packet, flow);
+	found = simple ? ask_way(skb, packet, &flow->to, &way, shortcut ? 0 : way_flags())
 		       : find_way(skb, packet, &flow->to, &way, way_flags());
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
@@ -462,7 +512,12 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 	forwards = leads_somewhere(found) && !(packet->was_wrapped && packet->ttl <= 1);
 	if (!write(skb, packet, flow, packet->ttl - (forwards && from != FROM_HOST), simple))
 		return dropped(skb, packet, flow, why_not_written(packet));
-	return forwards ? redirect(skb, packet, &way) : deliver(skb, packet, flow);
+	if (!forwards)
+		return deliver(skb, packet, flow);
+	/* To whom the neighbour is not known yet, the kernel has to find it out. */
+	if (shortcut && found == BPF_FIB_LKUP_RET_SUCCESS && is_shortcut(way.ifindex))
+		return take_shortcut(skb, &way);
+	return redirect(skb, packet, &way);
 }
 
 __noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)

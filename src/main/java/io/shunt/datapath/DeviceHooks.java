@@ -409,6 +409,11 @@ public final class DeviceHooks {
         return new BpfTcFilter(device.ifindex(), hook.side().direction(), HANDLE, PRIORITY);
     }
 
+    /** Whether a filter is the one of ours that each direction of a device may have, or holds that. */
+    static boolean isOurs(Rtnetlink.Filter filter) {
+        return filter.priority() == PRIORITY && (filter.handle() == HANDLE || filter.handle() == 0);
+    }
+
     private static Path target(BpfTcFilter filter) {
         return Path.of(
                 "clsact",

@@ -23,6 +23,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The programs at the devices, for packets whose sender no socket program saw, and where they sit. */
@@ -32,6 +33,7 @@ public final class PacketPrograms implements AutoCloseable {
 
     private final BpfObject object;
     private final DeviceHooks hooks;
+    private final Shortcuts shortcuts = new Shortcuts(System::nanoTime);
     private final String refusal;
     private Acceleration acceleration = Acceleration.OFF;
     private @Nullable BpfObject drivers;
@@ -126,8 +128,42 @@ public final class PacketPrograms implements AutoCloseable {
             return;
         }
         hooks.follow(devices.stream().map(each -> each.withHooks(acceleration)).toList());
+        putShortcuts(devices);
         if (drivers != null) {
             putDrivers(drivers, devices);
+        }
+    }
+
+    private void putShortcuts(Collection<Device> devices) {
+        Set<Integer> known = Set.of();
+        try {
+            known = shortcuts.among(
+                    devices.stream()
+                            .filter(Device::leadsInside)
+                            .map(Device::ifindex)
+                            .collect(Collectors.toSet()),
+                    program("from_host"));
+        } finally {
+            // What the kernel does not tell of is none.
+            put(object.map("shortcuts"), known);
+        }
+    }
+
+    /** Makes an array say which devices these are: each in the element of its index, modulo all. */
+    private static void put(BpfMap array, Set<Integer> devices) {
+        Map<Integer, Integer> wanted = new HashMap<>();
+        devices.forEach(device -> wanted.put(device % array.maxEntries(), device));
+        Map<Integer, Integer> changes = new HashMap<>();
+        array.forEach((index, device) -> {
+            int element = index.get(JAVA_INT, 0);
+            int now = wanted.getOrDefault(element, 0);
+            if (device.get(JAVA_INT, 0) != now) {
+                changes.put(element, now);
+            }
+        });
+        try (Arena arena = Arena.ofConfined()) {
+            changes.forEach((element, device) -> array.update(
+                    arena.allocateFrom(JAVA_INT, element), arena.allocateFrom(JAVA_INT, device), BpfMap.ANY));
         }
     }
 

@@ -100,6 +100,7 @@ public final class PinnedMaps {
         decoders.put("fragments", PinnedMaps::fragment);
         decoders.put("drops", PinnedMaps::drop);
         decoders.put("device_sources", PinnedMaps::deviceSources);
+        decoders.put("shortcuts", PinnedMaps::shortcut);
         return decoders;
     }
 
@@ -158,6 +159,11 @@ public final class PinnedMaps {
                         .toString());
         fields.put("backend_id", value.get(JAVA_INT, 0));
         return fields;
+    }
+
+    private static Map<String, ?> shortcut(MemorySegment key, MemorySegment value) {
+        int device = value.get(JAVA_INT, 0);
+        return device == 0 ? Map.of() : fields("device", device);
     }
 
     private static Map<String, ?> set(MemorySegment key, MemorySegment value) {

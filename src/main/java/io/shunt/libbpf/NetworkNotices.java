@@ -15,7 +15,7 @@ import java.lang.invoke.MethodHandle;
 import java.time.Duration;
 
 /**
- * Hears that a link, an address or a route of the network namespace in which it was opened came, changed or went
+ * Hears that a link, its queue or filters, an address or a route of the network namespace in which it was opened came, changed or went
  * (rtnetlink(7)), not which: what it says may be lost when much happens, so whoever hears it looks for himself. For one
  * thread.
  */
@@ -25,6 +25,7 @@ public final class NetworkNotices implements AutoCloseable {
     static final int SOCK_NONBLOCK = 0x800;
     static final int NETLINK_ROUTE = 0;
     static final int RTMGRP_LINK = 1;
+    static final int RTMGRP_TC = 8;
     static final int RTMGRP_IPV4_IFADDR = 0x10;
     static final int RTMGRP_IPV4_ROUTE = 0x40;
     static final int RTMGRP_IPV6_IFADDR = 0x100;
@@ -32,7 +33,7 @@ public final class NetworkNotices implements AutoCloseable {
     static final short POLLIN = 1;
 
     private static final int GROUPS =
-            RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+            RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
     private static final int NOTICE_BYTES = 8192;
 
     private final Arena arena = Arena.ofShared();

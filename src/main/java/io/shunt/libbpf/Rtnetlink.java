@@ -20,6 +20,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -87,6 +89,11 @@ public final class Rtnetlink implements AutoCloseable {
     private static final int RTM_GETADDR = 22;
     private static final int RTM_GETROUTE = 26;
     private static final int RTM_GETQDISC = 38;
+    private static final int RTM_GETTFILTER = 46;
+    /** TC_H_MAJ(TC_H_CLSACT). */
+    private static final int CLSACT_MAJOR = 0xffff0000;
+
+    private static final int TC_H_MIN_EGRESS = 0xfff3;
     private static final int NLM_F_REQUEST = 1;
     private static final int NLM_F_DUMP_INTR = 0x10;
     private static final int NLM_F_DUMP = 0x300;
@@ -101,6 +108,7 @@ public final class Rtnetlink implements AutoCloseable {
     private static final int IFLA_MTU = 4;
     private static final int IFLA_MASTER = 10;
     private static final int IFLA_LINKINFO = 18;
+    private static final int IFLA_LINK_NETNSID = 37;
     private static final int IFLA_INFO_KIND = 1;
     private static final int IFA_ADDRESS = 1;
     private static final int IFA_LOCAL = 2;
@@ -134,6 +142,7 @@ public final class Rtnetlink implements AutoCloseable {
             Map.entry("IFLA_MTU", IFLA_MTU),
             Map.entry("IFLA_MASTER", IFLA_MASTER),
             Map.entry("IFLA_LINKINFO", IFLA_LINKINFO),
+            Map.entry("IFLA_LINK_NETNSID", IFLA_LINK_NETNSID),
             Map.entry("IFLA_INFO_KIND", IFLA_INFO_KIND),
             Map.entry("IFA_ADDRESS", IFA_ADDRESS),
             Map.entry("IFA_LOCAL", IFA_LOCAL),
@@ -145,6 +154,8 @@ public final class Rtnetlink implements AutoCloseable {
             Map.entry("RTA_TABLE", RTA_TABLE),
             Map.entry("RTA_VIA", RTA_VIA),
             Map.entry("RTM_GETQDISC", RTM_GETQDISC),
+            Map.entry("RTM_GETTFILTER", RTM_GETTFILTER),
+            Map.entry("TC_H_MIN_EGRESS", TC_H_MIN_EGRESS),
             Map.entry("TCA_KIND", TCA_KIND));
 
     /** The kernel fills no more than 32 KiB at once, however much there is room for (net/netlink/af_netlink.c). */
@@ -264,6 +275,15 @@ public final class Rtnetlink implements AutoCloseable {
     }
 
     /**
+     * The devices whose other end, or the device below them, is in another network namespace.
+     *
+     * @throws BpfException if the kernel does not tell
+     */
+    public Set<Integer> linksToOtherNamespaces() {
+        return Set.copyOf(dump(RTM_GETLINK, 0, LINK, Rtnetlink::linkToOtherNamespace));
+    }
+
+    /**
      * All IPv4 and IPv6 addresses, loopback's included.
      *
      * @throws BpfException if the kernel does not tell
@@ -289,18 +309,53 @@ public final class Rtnetlink implements AutoCloseable {
         return routes;
     }
 
-    /** What queues a device's packets, or filters them: its kind is clsact, ingress, fq and so on. */
-    record Qdisc(int link, String kind) {}
+    /** What queues a device's packets, or filters them: its kind is noqueue, clsact, ingress, fq and so on. */
+    public record Qdisc(int link, String kind) {}
 
-    List<Qdisc> qdiscs() {
+    /**
+     * All of all devices.
+     *
+     * @throws BpfException if the kernel does not tell
+     */
+    public List<Qdisc> qdiscs() {
         return dump(RTM_GETQDISC, 0, QDISC, Rtnetlink::qdisc);
     }
 
+    /**
+     * A filter of a device's clsact qdisc, or what holds those of one priority together.
+     *
+     * @param handle tells filters of one priority apart; 0: what holds them
+     */
+    public record Filter(int handle, int priority) {}
+
+    /**
+     * Those that meet what goes out of a device.
+     *
+     * @throws BpfException if the kernel does not tell: EINVAL if the device has no clsact qdisc, ENODEV if there is no
+     *     such device
+     */
+    public List<Filter> egressFilters(int link) {
+        return dump(
+                RTM_GETTFILTER,
+                QDISC,
+                message -> {
+                    message.set(JAVA_INT, offset(QDISC, "tcm_ifindex"), link);
+                    message.set(JAVA_INT, offset(QDISC, "tcm_parent"), CLSACT_MAJOR | TC_H_MIN_EGRESS);
+                },
+                Rtnetlink::filter);
+    }
+
     private <T> List<T> dump(int type, int family, StructLayout body, Function<MemorySegment, @Nullable T> reader) {
+        return dump(type, body, message -> message.set(JAVA_BYTE, 0, (byte) family), reader);
+    }
+
+    /** @param which says in the body of the request what is asked for */
+    private <T> List<T> dump(
+            int type, StructLayout body, Consumer<MemorySegment> which, Function<MemorySegment, @Nullable T> reader) {
         List<T> all = new ArrayList<>();
         for (int tries = 0; tries < TRIES; tries++) {
             all.clear();
-            ask(type, family, body);
+            ask(type, body, which);
             if (take(all, reader)) {
                 break;
             }
@@ -308,14 +363,14 @@ public final class Rtnetlink implements AutoCloseable {
         return all;
     }
 
-    private void ask(int type, int family, StructLayout body) {
+    private void ask(int type, StructLayout body, Consumer<MemorySegment> which) {
         long length = HEADER.byteSize() + body.byteSize();
         request.fill((byte) 0);
         request.set(JAVA_INT, offset(HEADER, "nlmsg_len"), (int) length);
         request.set(JAVA_SHORT, offset(HEADER, "nlmsg_type"), (short) type);
         request.set(JAVA_SHORT, offset(HEADER, "nlmsg_flags"), (short) (NLM_F_REQUEST | NLM_F_DUMP));
         request.set(JAVA_INT, offset(HEADER, "nlmsg_seq"), ++sequence);
-        request.set(JAVA_BYTE, HEADER.byteSize(), (byte) family);
+        which.accept(request.asSlice(HEADER.byteSize(), body));
         try {
             long sent = (long) Send.CALL.invokeExact(errno, socket.number(), request, length, 0);
             Syscalls.check(sent, "send", socket, errno);
@@ -403,6 +458,13 @@ public final class Rtnetlink implements AutoCloseable {
                 : new Hardware(message.get(JAVA_INT, offset(LINK, "ifi_index")), address.toArray(JAVA_BYTE));
     }
 
+    private static @Nullable Integer linkToOtherNamespace(MemorySegment message) {
+        return message.byteSize() >= LINK.byteSize()
+                        && attributes(message.asSlice(LINK.byteSize())).containsKey(IFLA_LINK_NETNSID)
+                ? message.get(JAVA_INT, offset(LINK, "ifi_index"))
+                : null;
+    }
+
     static @Nullable LinkAddress address(MemorySegment message) {
         if (message.byteSize() < ADDRESS.byteSize()) {
             return null;
@@ -467,6 +529,14 @@ public final class Rtnetlink implements AutoCloseable {
         return new Qdisc(
                 message.get(JAVA_INT, offset(QDISC, "tcm_ifindex")),
                 string(attributes(message.asSlice(QDISC.byteSize())).get(TCA_KIND)));
+    }
+
+    static @Nullable Filter filter(MemorySegment message) {
+        return message.byteSize() < QDISC.byteSize()
+                ? null
+                : new Filter(
+                        message.get(JAVA_INT, offset(QDISC, "tcm_handle")),
+                        message.get(JAVA_INT, offset(QDISC, "tcm_info")) >>> Short.SIZE);
     }
 
     /** By their types; of two of one type the last. Ends before the first whose length cannot be. */

@@ -158,6 +158,7 @@ class LayoutTest {
         java.put("SOCK_CLOEXEC", (long) Syscalls.O_CLOEXEC);
         java.put("NETLINK_ROUTE", (long) NetworkNotices.NETLINK_ROUTE);
         java.put("RTMGRP_LINK", (long) NetworkNotices.RTMGRP_LINK);
+        java.put("RTMGRP_TC", (long) NetworkNotices.RTMGRP_TC);
         java.put("RTMGRP_IPV4_IFADDR", (long) NetworkNotices.RTMGRP_IPV4_IFADDR);
         java.put("RTMGRP_IPV4_ROUTE", (long) NetworkNotices.RTMGRP_IPV4_ROUTE);
         java.put("RTMGRP_IPV6_IFADDR", (long) NetworkNotices.RTMGRP_IPV6_IFADDR);
