@@ -1,6 +1,7 @@
 package io.shunt.bench;
 
 import io.shunt.datapath.Installation;
+import io.shunt.datapath.PinnedMaps;
 import io.shunt.libbpf.BpfProgram;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Namespace;
@@ -146,6 +147,19 @@ final class DaemonProcess implements AutoCloseable {
             }
         }
         return Duration.ofNanos(System.nanoTime() - startedNanos);
+    }
+
+    /** Waits until packets go straight to a pod's namespace somewhere, which a daemon lets them after a while only. */
+    void awaitShortcut() {
+        long start = System.nanoTime();
+        boolean[] found = new boolean[1];
+        while (!found[0]) {
+            if (System.nanoTime() - start > PATIENCE.toNanos()) {
+                throw failure("no device was a shortcut within " + PATIENCE, null);
+            }
+            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(SELDOM_MILLIS));
+            PinnedMaps.dump(bpfRoot, (map, entry) -> found[0] |= map.equals("shortcuts"));
+        }
     }
 
     /** Asking costs the daemon time, so it is asked seldom until it has said itself that it is done. */

@@ -243,6 +243,9 @@ final class NodePart implements Part {
                 "--acceleration",
                 way.acceleration));
         verified.putAll(site.daemon().verifiedInstructions());
+        if (way == Way.TC) {
+            site.daemon().awaitShortcut();
+        }
         if (way != Way.NATIVE) {
             return new Site(node, null);
         }

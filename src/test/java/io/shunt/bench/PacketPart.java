@@ -135,6 +135,7 @@ final class PacketPart implements Part {
                     nodePorts(node),
                     "--devices",
                     PacketBed.OUTSIDE + ",pod:" + PacketBed.INSIDE)) {
+                site.daemon().awaitShortcut();
                 race(bed, plain, nodes, services, rounds, progress);
                 readVerified(site.daemon().bpfRoot());
             }
