@@ -45,6 +45,7 @@ for job in "$@"; do
             ;;
         test)
             need promtool prometheus
+            need systemd-analyze systemd
             ;;
         bench)
             need conntrack conntrack
