@@ -42,6 +42,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.metricsBindAddress | default $usual }}
 {{- end }}
 
+{{- /* Where `shunt status` in the pod finds the daemon; "" where it looks anyway. */}}
+{{- define "shunt.api" -}}
+{{- $metrics := regexReplaceAll "^0\\.0\\.0\\.0:" (include "shunt.metrics" .) "127.0.0.1:" | replace "[::]:" "[::1]:" }}
+{{- if ne $metrics "127.0.0.1:10249" }}{{ $metrics }}{{ end }}
+{{- end }}
+
 {{- define "shunt.port" -}}
 {{ regexFind "[0-9]+$" . }}
 {{- end }}

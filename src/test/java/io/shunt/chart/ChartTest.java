@@ -40,6 +40,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -177,7 +178,7 @@ class ChartTest {
                 .allSatisfy(name -> assertThat(RunFlags.variables().contains(name)
                                 || name.equals("KUBERNETES_SERVICE_HOST")
                                 || name.equals("KUBERNETES_SERVICE_PORT"))
-                        .as("shunt run obeys no %s", name)
+                        .as("shunt obeys no %s", name)
                         .isTrue());
         assertThat(tried(daemon)).isEmpty();
     }
@@ -282,7 +283,25 @@ class ChartTest {
                         new EnvVar("KUBERNETES_SERVICE_PORT", "8443", null));
         assertThat(Chart.of("kubeProxy: {running: true}").daemon().getEnv())
                 .extracting(EnvVar::getName)
-                .containsExactly("NODE_NAME");
+                .containsExactly("NODE_NAME", "SHUNT_METRICS_ADDRESS");
+    }
+
+    /** `kubectl exec POD -- shunt status` has no flags to know. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            {}                                                                  |
+            metrics: {podMonitor: {enabled: true, trustCRDsExist: true}}        |
+            kubeProxy: {running: true}                                          | 127.0.0.1:10349
+            metricsBindAddress: "[::]:10249"                                    | [::1]:10249
+            metricsBindAddress: 10.0.0.0:10249                                  | 10.0.0.0:10249
+            """)
+    void commandsInThePod_findTheDaemon(String values, @Nullable String address) {
+        assertThat(Chart.of(values.equals("{}") ? USUAL : USUAL + values)
+                        .daemon()
+                        .getEnv())
+                .filteredOn(variable -> variable.getName().equals("SHUNT_METRICS_ADDRESS"))
+                .extracting(EnvVar::getValue)
+                .isEqualTo(address == null ? List.of() : List.of(address));
     }
 
     /** helm renders it with an API server to look in, and shows what it came to in its notes. */

@@ -102,17 +102,11 @@ class GuidesTest {
     @ParameterizedTest
     @MethodSource("guides")
     void variablesAreSuchAsTheProgramReads(Path guide) {
-        Set<String> known = variables(commands()).collect(Collectors.toSet());
+        Set<String> known = RunFlags.variables();
         known.addAll(OF_THE_LAUNCHER);
         assertThat(VARIABLE.matcher(read(guide)).results().map(MatchResult::group))
                 .as("%s", guide)
                 .isSubsetOf(known);
-    }
-
-    private static Stream<String> variables(CommandLine command) {
-        return Stream.concat(
-                command.getCommandSpec().options().stream().map(Settings::environment),
-                command.getSubcommands().values().stream().flatMap(GuidesTest::variables));
     }
 
     @ParameterizedTest
