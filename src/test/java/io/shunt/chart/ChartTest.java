@@ -38,6 +38,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -367,6 +369,21 @@ class ChartTest {
         assertThat(Chart.of(Values.EVERYTHING_ELSE.yaml).daemon().getImage())
                 .isEqualTo("registry.example:5000/net/shunt:v9@sha256:"
                         + "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    @Test
+    void chartImageAndBuild_areOfOneVersion() throws IOException {
+        String build = found(Path.of("pom.xml"), "<artifactId>shunt</artifactId>\\s*<version>([^<]+)");
+        Path chart = Chart.DIRECTORY.resolve("Chart.yaml");
+
+        assertThat(found(Path.of("Dockerfile"), "ARG VERSION=(.+)")).isEqualTo(build);
+        assertThat(found(chart, "appVersion: (.+)")).isEqualTo(build.replace("-SNAPSHOT", ""));
+    }
+
+    private static String found(Path file, String pattern) throws IOException {
+        Matcher matcher = Pattern.compile(pattern).matcher(Files.readString(file));
+        assertThat(matcher.find()).as("%s has %s", file, pattern).isTrue();
+        return matcher.group(1);
     }
 
     @ParameterizedTest
