@@ -10,7 +10,6 @@ import io.shunt.source.FakeApiServer;
 import io.shunt.source.Source;
 import io.shunt.source.SourceOptions;
 import io.shunt.source.Sources;
-import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -56,8 +55,7 @@ class RightsTest {
             long before = server.calls().size();
             server.compact();
             server.dropWatches();
-            await().atMost(Duration.ofSeconds(30))
-                    .until(() -> server.calls().size() >= before + 3
+            await().until(() -> server.calls().size() >= before + 3
                             && !server.posted().isEmpty());
             awaitWatches(server);
             Set<String> used = new TreeSet<>();
@@ -67,8 +65,7 @@ class RightsTest {
     }
 
     private static void awaitWatches(FakeApiServer server) {
-        await().atMost(Duration.ofSeconds(30))
-                .untilAsserted(() -> assertThat(List.of("services", "endpointslices", "nodes"))
+        await().untilAsserted(() -> assertThat(List.of("services", "endpointslices", "nodes"))
                         .allSatisfy(resource ->
                                 assertThat(server.openWatches(resource)).isOne()));
     }

@@ -425,7 +425,7 @@ class ChurnTest {
 
     /** Every frontend with its backends, read from the pinned maps, against what the reference says of the last state. */
     private void assertKernelIsAsComputedFromNothing() {
-        await().atMost(Duration.ofSeconds(10)).until(this::allProgrammed);
+        await().until(this::allProgrammed);
         Map<String, Set<String>> expected = new TreeMap<>();
         services.forEach(service -> service.ways().forEach((frontend, way) -> expected.put(frontend, way.inside())));
         Map<Object, String> backends = new HashMap<>();

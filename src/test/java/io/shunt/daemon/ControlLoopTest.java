@@ -25,7 +25,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -128,7 +127,7 @@ class ControlLoopTest {
 
     /** Waits until everything that was sent before is programmed, or has failed. */
     private void settle() {
-        await().atMost(Duration.ofSeconds(10)).until(() -> {
+        await().until(() -> {
             CountDownLatch seen = new CountDownLatch(1);
             inbox.execute(seen::countDown);
             seen.await();
@@ -237,8 +236,7 @@ class ControlLoopTest {
         assertThat(errors.list()).anyMatch(e -> e.object().equals("Service shop/web"));
 
         inbox.accept(new Change.ServiceChange(name("big"), null));
-        await().atMost(Duration.ofSeconds(10))
-                .until(() -> programmed("web").error().isEmpty());
+        await().until(() -> programmed("web").error().isEmpty());
         assertThat(programmed()).containsOnlyKeys("web");
     }
 
@@ -296,8 +294,7 @@ class ControlLoopTest {
     }
 
     private void awaitFailure(String service, Instant after) {
-        await().atMost(Duration.ofSeconds(10))
-                .until(() -> errors.list().stream()
+        await().until(() -> errors.list().stream()
                         .anyMatch(error -> error.object().equals("Service shop/" + service)
                                 && error.at().isAfter(after)));
     }
@@ -320,8 +317,7 @@ class ControlLoopTest {
         assertThat(scrape()).contains(programming + 0, delay + 2);
 
         inbox.accept(new Change.ServiceChange(name("big"), null));
-        await().atMost(Duration.ofSeconds(10))
-                .until(() -> programmed("web").error().isEmpty());
+        await().until(() -> programmed("web").error().isEmpty());
         settle();
 
         assertThat(scrape())
@@ -340,8 +336,7 @@ class ControlLoopTest {
 
         inbox.accept(new Change.ServiceChange(name("first"), null));
 
-        await().atMost(Duration.ofSeconds(10))
-                .until(() -> programmed("second").error().isEmpty());
+        await().until(() -> programmed("second").error().isEmpty());
     }
 
     @Test
@@ -462,7 +457,7 @@ class ControlLoopTest {
         service("web", 1);
         slice("web", null, 1);
 
-        await().atMost(Duration.ofSeconds(10)).untilAsserted(() -> {
+        await().untilAsserted(() -> {
             assertThat(loop.health().oldestQueued()).isBetween(before, Instant.now());
             assertThat(loop.health().lastUpdated()).isBefore(before);
             assertThat(errors.list()).isNotEmpty();

@@ -189,11 +189,9 @@ class SweepTest {
     void openedSweep_runsByItself() {
         put(1, Protocol.TCP, State.RESET, 100, 100);
         try (Sweep sweep = Sweep.open(installation, TIMEOUTS)) {
-            await().atMost(Duration.ofSeconds(30))
-                    .untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(1));
+            await().untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(1));
             put(2, Protocol.TCP, State.RESET, 100, 100);
-            await().atMost(Duration.ofSeconds(30))
-                    .untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(2));
+            await().untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(2));
             assertThat(sweep.trouble()).isEmpty();
         }
     }

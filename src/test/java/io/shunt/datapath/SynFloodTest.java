@@ -12,7 +12,6 @@ import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.table.Reach;
 import io.shunt.testbed.Traffic;
 import io.shunt.testbed.Traffic.Socket;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
@@ -67,7 +66,7 @@ class SynFloodTest {
             established.transfer(10_000);
         }
         // Ports that were promised to nobody are free again soon.
-        await().atMost(Duration.ofSeconds(20)).ignoreExceptions().untilAsserted(() -> {
+        await().ignoreExceptions().untilAsserted(() -> {
             try (Socket next = client.socket(good)) {
                 next.connect(Door.NODE_PORT.at(client, FLOODED));
                 next.transfer(1);

@@ -40,7 +40,7 @@ class HostNetworkTest {
 
     /** Within less than the 30 s after which it would look anyway. */
     private static void soon(ThrowingRunnable assertion) {
-        await().atMost(Duration.ofSeconds(10)).untilAsserted(assertion);
+        await().atMost(Duration.ofSeconds(20)).untilAsserted(assertion);
     }
 
     @Test

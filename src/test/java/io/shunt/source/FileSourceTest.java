@@ -52,7 +52,6 @@ class FileSourceTest {
     private static void eventually(ThrowingRunnable assertion) {
         await().pollDelay(Duration.ZERO)
                 .pollInterval(Duration.ofMillis(5))
-                .atMost(Duration.ofSeconds(20))
                 .untilAsserted(assertion);
     }
 

@@ -53,7 +53,6 @@ class KubernetesSourceTest {
     private static void eventually(ThrowingRunnable assertion) {
         await().pollDelay(Duration.ZERO)
                 .pollInterval(Duration.ofMillis(5))
-                .atMost(Duration.ofSeconds(30))
                 .untilAsserted(assertion);
     }
 
