@@ -15,7 +15,7 @@
  *	send ID TEXT
  *	sendto ID ADDRESS PORT TEXT
  *	recv ID [MILLISECONDS]                      -> ok TEXT, each line end a space
- *	recvfrom ID [MILLISECONDS]                  -> ok ADDRESS PORT TEXT; ETIMEDOUT if nothing came (default 2000)
+ *	recvfrom ID [MILLISECONDS]                  -> ok ADDRESS PORT TEXT; ETIMEDOUT if nothing came (default 10000)
  *	getpeername ID                              -> ok ADDRESS PORT
  *	getsockname ID                              -> ok ADDRESS PORT
  *	close ID
@@ -79,7 +79,7 @@
 #define MAX_NAMES 1024
 #define MAX_ERRNO 256
 #define MAX_THREADS 64
-#define REPLY_MS 2000
+#define REPLY_MS 10000
 #define STALL_MS 10000
 #define LARGEST_DATAGRAM 65535
 

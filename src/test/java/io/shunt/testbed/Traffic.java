@@ -13,11 +13,12 @@ import java.util.HexFormat;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * The traffic program (src/test/c/traffic.c), running in a cgroup and a network namespace: it makes the system calls it
  * is told to. It has to be started there, because a socket's cgroup is that of the process at the time it is created.
- * One command at a time; other threads wait. Methods throw {@link CallFailedException} if the system call fails.
+ * One command at a time; other threads wait for their turn. Methods throw {@link CallFailedException} if the system call fails.
  */
 public final class Traffic implements AutoCloseable {
     private static final String ENTER = "echo $$ > \"$0/cgroup.procs\" && exec nsenter --net=\"$1\" \"$2\"";
@@ -25,6 +26,8 @@ public final class Traffic implements AutoCloseable {
     private final Process process;
     private final Writer commands;
     private final BufferedReader replies;
+    /** Fair, or who asks again and again would keep out all others. */
+    private final ReentrantLock turn = new ReentrantLock(true);
 
     private Traffic(Process process) {
         this.process = process;
@@ -173,12 +176,12 @@ public final class Traffic implements AutoCloseable {
             call("sendto " + id + " " + peer + " " + text);
         }
 
-        /** Waits for input; ETIMEDOUT after 2 s. */
+        /** Waits for input; ETIMEDOUT after 10 s. */
         public String receive() {
             return call("recv " + id);
         }
 
-        /** Waits for a datagram; ETIMEDOUT after 2 s. */
+        /** Waits for a datagram; ETIMEDOUT after 10 s. */
         public Datagram receiveFrom() {
             String[] words = call("recvfrom " + id).split(" ", 3);
             return new Datagram(new Peer(words[0], Integer.parseInt(words[1])), words[2]);
@@ -187,7 +190,7 @@ public final class Traffic implements AutoCloseable {
         /**
          * Sends so many bytes to an echo that it is connected to, by UDP as one datagram, and has them back.
          *
-         * @throws CallFailedException EBADMSG if others came back, ETIMEDOUT if nothing moves for 10 s (UDP: 2 s)
+         * @throws CallFailedException EBADMSG if others came back, ETIMEDOUT if nothing moves for 10 s
          */
         public void transfer(int bytes) {
             call("transfer " + id + " " + bytes);
@@ -218,7 +221,8 @@ public final class Traffic implements AutoCloseable {
     }
 
     /** Sends a command and returns what follows "ok" in its reply. */
-    private synchronized String call(String command) {
+    private String call(String command) {
+        turn.lock();
         try {
             commands.write(command + "\n");
             commands.flush();
@@ -232,6 +236,8 @@ public final class Traffic implements AutoCloseable {
             throw new CallFailedException(command, reply.substring("error ".length()));
         } catch (IOException e) {
             throw new UncheckedIOException(command, e);
+        } finally {
+            turn.unlock();
         }
     }
 
