@@ -125,8 +125,7 @@ class HealthCheckServersTest {
     }
 
     private static void awaitRefusal(String address, int port) {
-        await().untilAsserted(
-                        () -> assertThatThrownBy(() -> ask(address, port)).isInstanceOf(ConnectException.class));
+        await().untilAsserted(() -> assertThatThrownBy(() -> ask(address, port)).isInstanceOf(ConnectException.class));
     }
 
     @Test

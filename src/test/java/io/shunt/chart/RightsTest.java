@@ -55,8 +55,8 @@ class RightsTest {
             long before = server.calls().size();
             server.compact();
             server.dropWatches();
-            await().until(() -> server.calls().size() >= before + 3
-                            && !server.posted().isEmpty());
+            await().until(() ->
+                    server.calls().size() >= before + 3 && !server.posted().isEmpty());
             awaitWatches(server);
             Set<String> used = new TreeSet<>();
             server.calls().forEach(call -> used.add(right(call)));
@@ -66,8 +66,7 @@ class RightsTest {
 
     private static void awaitWatches(FakeApiServer server) {
         await().untilAsserted(() -> assertThat(List.of("services", "endpointslices", "nodes"))
-                        .allSatisfy(resource ->
-                                assertThat(server.openWatches(resource)).isOne()));
+                .allSatisfy(resource -> assertThat(server.openWatches(resource)).isOne()));
     }
 
     @Test

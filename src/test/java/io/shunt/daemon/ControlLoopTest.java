@@ -295,8 +295,8 @@ class ControlLoopTest {
 
     private void awaitFailure(String service, Instant after) {
         await().until(() -> errors.list().stream()
-                        .anyMatch(error -> error.object().equals("Service shop/" + service)
-                                && error.at().isAfter(after)));
+                .anyMatch(error -> error.object().equals("Service shop/" + service)
+                        && error.at().isAfter(after)));
     }
 
     @Test

@@ -50,9 +50,7 @@ class FileSourceTest {
     }
 
     private static void eventually(ThrowingRunnable assertion) {
-        await().pollDelay(Duration.ZERO)
-                .pollInterval(Duration.ofMillis(5))
-                .untilAsserted(assertion);
+        await().pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(5)).untilAsserted(assertion);
     }
 
     private void write(String name, String text) throws IOException {

@@ -51,9 +51,7 @@ class KubernetesSourceTest {
     }
 
     private static void eventually(ThrowingRunnable assertion) {
-        await().pollDelay(Duration.ZERO)
-                .pollInterval(Duration.ofMillis(5))
-                .untilAsserted(assertion);
+        await().pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(5)).untilAsserted(assertion);
     }
 
     private void startAndWatch() {
