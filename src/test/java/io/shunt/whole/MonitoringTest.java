@@ -85,14 +85,20 @@ class MonitoringTest {
                     .ignoreExceptionsInstanceOf(CallFailedException.class)
                     .untilAsserted(() ->
                             assertThat(outside.traffic().request(NODE, 30080)).isEqualTo("web"));
-            assertThatExceptionOfType(CallFailedException.class)
-                    .isThrownBy(() -> outside.traffic().request(NODE, 30082));
             URI metrics = URI.create("http://" + daemon.metricsAddress() + "/metrics");
-            scrape = node.call(() -> {
-                try (InputStream page = metrics.toURL().openStream()) {
-                    return new Scrape(new String(page.readAllBytes(), StandardCharsets.UTF_8));
-                }
+            // Before the second Service is programmed it is the node itself that refuses, and counts nothing.
+            await().atMost(DaemonProcess.PATIENCE).untilAsserted(() -> {
+                assertThatExceptionOfType(CallFailedException.class)
+                        .isThrownBy(() -> outside.traffic().request(NODE, 30082));
+                scrape = node.call(() -> scrape(metrics));
+                assertThat(scrape.named("shunt_service_drops_total")).isNotEmpty();
             });
+        }
+    }
+
+    private static Scrape scrape(URI metrics) throws IOException {
+        try (InputStream page = metrics.toURL().openStream()) {
+            return new Scrape(new String(page.readAllBytes(), StandardCharsets.UTF_8));
         }
     }
 
