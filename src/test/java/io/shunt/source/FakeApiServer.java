@@ -52,7 +52,12 @@ public final class FakeApiServer implements AutoCloseable {
     private final List<String> calls = new CopyOnWriteArrayList<>();
     private final List<JsonNode> posted = new CopyOnWriteArrayList<>();
     private final Map<String, Answer> answers = new ConcurrentHashMap<>();
-    private final ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor();
+    /**
+     * No virtual threads: in the network namespace where this was started they would start carriers, which stay there, and
+     * what others later do on virtual threads would be done there too.
+     */
+    private final ExecutorService executor =
+            Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory());
     private @Nullable HttpServer server;
     private int port;
     private long version = 100;
