@@ -78,12 +78,17 @@ class ServingTest {
         return load.servers().keySet();
     }
 
-    private static void awaitChoices(String frontend, int count) {
+    /** At all frontends of a Service, which are written one after the other. */
+    private static void awaitChoices(int host, int count) {
         await("the manifest's change in the kernel")
                 .atMost(DaemonProcess.PATIENCE)
-                .untilAsserted(
-                        () -> assertThat(site.table().contents().choices().get(frontend))
-                                .hasSize(count));
+                .untilAsserted(() -> {
+                    Map<String, Set<String>> choices = site.table().contents().choices();
+                    for (String address : List.of(v4(host), "[" + v6(host) + "]")) {
+                        assertThat(choices.get(address + ":80/6")).hasSize(count);
+                        assertThat(choices.get(address + ":53/17")).hasSize(count);
+                    }
+                });
     }
 
     @ParameterizedTest
@@ -114,18 +119,18 @@ class ServingTest {
     @Test
     void connectionsFollowTheManifest() {
         site.write("moving.yaml", service("moving", 11), slices("moving", servers.subList(0, 1)));
-        awaitChoices(v4(11) + ":80/6", 1);
+        awaitChoices(11, 1);
         assertThat(whoAnswers(Load.Kind.REQUEST, v4(11), 80)).containsExactly("web-0");
         int id = site.table().serviceIds().get(v4(11) + ":80/6");
 
         site.write("moving.yaml", service("moving", 11), slices("moving", servers.subList(1, 3)));
-        awaitChoices("[" + v6(11) + "]:53/17", 2);
+        awaitChoices(11, 2);
         assertThat(whoAnswers(Load.Kind.REQUEST, v4(11), 80)).containsExactlyInAnyOrder("web-1", "web-2");
         assertThat(whoAnswers(Load.Kind.UDP, v6(11), 53)).containsExactlyInAnyOrder("web-1", "web-2");
         assertThat(site.table().serviceIds()).containsEntry(v4(11) + ":80/6", id);
 
         site.write("moving.yaml", service("moving", 11), slices("moving", List.of()));
-        awaitChoices("[" + v6(11) + "]:53/17", 0);
+        awaitChoices(11, 0);
         assertThatExceptionOfType(CallFailedException.class)
                 .isThrownBy(() -> client.request(v4(11), 80))
                 .extracting(CallFailedException::errno)
@@ -146,7 +151,7 @@ class ServingTest {
     void oneEditOfServiceAndSlices_isOneChange() {
         String manifest = service("renamed", 12) + slices("renamed", servers);
         site.write("renamed.yaml", manifest);
-        awaitChoices(v4(12) + ":80/6", 3);
+        awaitChoices(12, 3);
         double changes = daemon.metric("shunt_source_events_total{action=\"set\",kind=\"service\"}");
         try (SteadyLoad load = new SteadyLoad(client, Load.Kind.REQUEST, v6(12), 80)) {
             for (int edit = 1; edit <= 20; edit++) {
