@@ -189,11 +189,11 @@ class BadManifestTest {
         String line = expected.object() + " (" + expected.where() + "): "
                 + (expected.field().isEmpty() ? "" : expected.field() + ": ") + expected.message() + "; "
                 + expected.cure();
-        assertThat(daemon.log().lines().filter(logged -> logged.contains(line)))
+        await().untilAsserted(() -> assertThat(daemon.log().lines().filter(logged -> logged.contains(line)))
                 .as(daemon.log())
                 .satisfiesExactly(
                         raised -> assertThat(raised).contains("WARN"),
-                        mended -> assertThat(mended).contains("mended: "));
+                        mended -> assertThat(mended).contains("mended: ")));
         assertThat(settledTable()).isEqualTo(before);
     }
 
@@ -227,7 +227,8 @@ class BadManifestTest {
         await("the daemon to read it again")
                 .atMost(DaemonProcess.PATIENCE)
                 .until(() -> daemon.status().healthy());
-        assertThat(settledTable().contents()).isEqualTo(before.contents());
+        await("what it says in the kernel")
+                .untilAsserted(() -> assertThat(settledTable().contents()).isEqualTo(before.contents()));
     }
 
     @Test
@@ -329,9 +330,8 @@ class BadManifestTest {
 
     /** The table once nothing waits for its grace period any more, as a Service of 10,000 ports does for a while. */
     private static KernelTable settledTable() {
-        await("the grace periods to end")
+        return await("the grace periods to end")
                 .atMost(DaemonProcess.PATIENCE)
-                .until(() -> site.table().contents().strays().isEmpty());
-        return site.table();
+                .until(site::table, table -> table.contents().strays().isEmpty());
     }
 }

@@ -89,7 +89,9 @@ class FullMapsTest {
             assertThat(client.request(vip(n), 80)).isEqualTo("web-0");
         }
         await().atMost(DaemonProcess.PATIENCE).until(() -> daemon.status().healthy());
-        assertThat(site.table().contents().strays()).isEmpty();
+        await("the grace periods to end")
+                .untilAsserted(
+                        () -> assertThat(site.table().contents().strays()).isEmpty());
     }
 
     @Test
