@@ -106,9 +106,9 @@ class ApiServerTest {
         Status.SourceView source = daemon.status().source();
         assertThat(source.kind()).isEqualTo("kubernetes");
         assertThat(source.location()).isEqualTo(server.url());
-        assertThat(server.posted())
+        await().untilAsserted(() -> assertThat(server.posted())
                 .singleElement()
-                .satisfies(event -> assertThat(event.at("/reason").asString()).isEqualTo("Starting"));
+                .satisfies(event -> assertThat(event.at("/reason").asString()).isEqualTo("Starting")));
 
         try (SteadyLoad load = new SteadyLoad(client, Load.Kind.CONNECT, VIP, 80)) {
             server.stop();
@@ -144,9 +144,9 @@ class ApiServerTest {
                 .until(() -> daemon.health("/healthz").statusCode() == 503);
         assertThat(daemon.health("/livez").statusCode()).isEqualTo(200);
         server.delete("Node", "node-1");
-        assertThat(daemon.metric("rest_client_requests_total{code=\"200\",host=\""
+        await().untilAsserted(() -> assertThat(daemon.metric("rest_client_requests_total{code=\"200\",host=\""
                         + server.url().replace("http://", "") + "\",method=\"GET\"}"))
-                .isGreaterThanOrEqualTo(6);
+                .isGreaterThanOrEqualTo(6));
     }
 
     @Test
