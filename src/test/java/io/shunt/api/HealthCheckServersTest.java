@@ -11,8 +11,8 @@ import io.shunt.snapshot.FixedSnapshots;
 import io.shunt.snapshot.Health;
 import io.shunt.snapshot.HealthCheckPort;
 import io.shunt.snapshot.HealthChecks;
+import io.shunt.testbed.FreePorts;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.net.ConnectException;
 import java.net.InetAddress;
@@ -66,34 +66,12 @@ class HealthCheckServersTest {
         }
     }
 
-    /** Somebody else at 127.0.0.1, at a port of the kernel's choice. */
+    /** Somebody else at 127.0.0.1. */
     private ServerSocket other() throws IOException {
         ServerSocket other = new ServerSocket();
         others.add(other);
-        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
+        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), FreePorts.next()));
         return other;
-    }
-
-    private static int freePort() {
-        return freePorts(1).getFirst();
-    }
-
-    /** All open at one time, so that no two are the same. */
-    private static List<Integer> freePorts(int count) {
-        List<ServerSocket> sockets = new ArrayList<>();
-        try {
-            for (int i = 0; i < count; i++) {
-                sockets.add(new ServerSocket(0));
-            }
-            List<Integer> ports =
-                    sockets.stream().map(ServerSocket::getLocalPort).toList();
-            for (ServerSocket socket : sockets) {
-                socket.close();
-            }
-            return ports;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     private static HealthCheckPort v4(String name, int port, int endpoints) {
@@ -130,7 +108,7 @@ class HealthCheckServersTest {
 
     @Test
     void answer_isKubeProxysToTheByte() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 2));
         awaitAnswer("127.0.0.1", port, "200 OK");
 
@@ -165,7 +143,7 @@ class HealthCheckServersTest {
                 "POST /a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
             })
     void everyPathAndMethod_isAnsweredTheSame(String request) throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 1));
         awaitAnswer("127.0.0.1", port, "200 OK");
 
@@ -176,7 +154,7 @@ class HealthCheckServersTest {
 
     @Test
     void head_hasNoBody_andGarbageIsRefused() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 1));
         awaitAnswer("127.0.0.1", port, "200 OK");
 
@@ -188,7 +166,7 @@ class HealthCheckServersTest {
 
     @Test
     void withoutEndpointsHere_orBehindItsTime_theAnswerIs503() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 0));
         awaitAnswer("127.0.0.1", port, "503 Service Unavailable");
         assertThat(ask("127.0.0.1", port)).contains("Weight: 0\r\n", "\"serviceProxyHealthy\": true");
@@ -204,8 +182,8 @@ class HealthCheckServersTest {
 
     @Test
     void eachFamily_hasItsOwnCount_andOneThatTheServiceHasNotIsRefused() {
-        int both = freePort();
-        int v4 = freePort();
+        int both = FreePorts.next();
+        int v4 = FreePorts.next();
         serve(
                 ANY,
                 new HealthCheckPort("shop", "both", both, Map.of(IpFamily.IPV4, 1, IpFamily.IPV6, 2)),
@@ -219,7 +197,7 @@ class HealthCheckServersTest {
 
     @Test
     void onlyTheSelectedAddresses_areListenedAt() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(Set.of(Address.of("127.0.0.2"), Address.of("127.0.0.3")), v4("web", port, 1));
         awaitAnswer("127.0.0.2", port, "200 OK");
         awaitAnswer("127.0.0.3", port, "200 OK");
@@ -244,7 +222,7 @@ class HealthCheckServersTest {
 
     @Test
     void ports_goWithTheirServices_andMoveFromOneToAnother() {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 1));
         awaitAnswer("127.0.0.1", port, "\"name\": \"web\"");
 
@@ -283,9 +261,8 @@ class HealthCheckServersTest {
     @Test
     void hundredsOfServices_takeNoThreadOfTheSystem() {
         int before = ManagementFactory.getThreadMXBean().getThreadCount();
-        List<Integer> free = freePorts(300);
         HealthCheckPort[] ports = IntStream.range(0, 300)
-                .mapToObj(i -> v4("web-" + i, free.get(i), i + 1))
+                .mapToObj(i -> v4("web-" + i, FreePorts.next(), i + 1))
                 .toArray(HealthCheckPort[]::new);
         serve(ANY, ports);
 
@@ -297,7 +274,7 @@ class HealthCheckServersTest {
 
     @Test
     void silentClients_keepNobodyWaiting() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 1));
         awaitAnswer("127.0.0.1", port, "200 OK");
         List<Socket> silent = new ArrayList<>();
@@ -317,13 +294,13 @@ class HealthCheckServersTest {
 
     @Test
     void clientsThatDoNotAskForLong_areCutOff() throws IOException {
-        int port = freePort();
+        int port = FreePorts.next();
         serve(ANY, v4("web", port, 1));
         awaitAnswer("127.0.0.1", port, "200 OK");
         try (Socket silent = new Socket(InetAddress.ofLiteral("127.0.0.1"), port);
                 Socket dawdling = new Socket(InetAddress.ofLiteral("127.0.0.1"), port)) {
             await().until(() -> isCutOff(dawdling));
-            silent.setSoTimeout(1_000);
+            silent.setSoTimeout(30_000);
             assertThat(silent.getInputStream().read()).isEqualTo(-1);
         }
     }

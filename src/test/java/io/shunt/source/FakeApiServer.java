@@ -2,6 +2,7 @@ package io.shunt.source;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.shunt.testbed.FreePorts;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -58,8 +59,9 @@ public final class FakeApiServer implements AutoCloseable {
      */
     private final ExecutorService executor =
             Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory());
+
     private @Nullable HttpServer server;
-    private int port;
+    private final int port = FreePorts.next();
     private long version = 100;
     private long oldestKnown;
 
@@ -86,7 +88,6 @@ public final class FakeApiServer implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        port = server.getAddress().getPort();
         server.setExecutor(executor);
         server.createContext("/", this::handle);
         server.start();

@@ -3,6 +3,7 @@ package io.shunt.whole;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.shunt.testbed.FreePorts;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -84,10 +85,7 @@ class HealthCheckNodePortTest {
 
     @Test
     void idleConnections_keepNoProbeFromItsAnswer_andEndSoon() throws IOException {
-        int port;
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
-        }
+        int port = FreePorts.next();
         write(port, "node-1");
         DaemonProcess daemon = site.start().awaitReady();
         awaitAnswer(port, 200, 1);
@@ -98,21 +96,21 @@ class HealthCheckNodePortTest {
                 first = first == null ? idle : first;
             }
             HttpRequest probe =
-                    HttpRequest.newBuilder(page).timeout(Duration.ofSeconds(1)).build();
+                    HttpRequest.newBuilder(page).timeout(Duration.ofSeconds(4)).build();
             assertThat(balancer.sendAsync(probe, HttpResponse.BodyHandlers.ofString())
                             .join()
                             .statusCode())
                     .isEqualTo(200);
         }
-        Objects.requireNonNull(first).setSoTimeout(8_000);
+        Objects.requireNonNull(first).setSoTimeout(30_000);
         assertThat(first.getInputStream().read()).isEqualTo(-1);
     }
 
     @Test
     void loadBalancers_hearOfTheEndpointsHere_orWhyTheyDoNot() throws IOException {
         ServerSocket other = site.add(new ServerSocket());
-        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 0));
-        int port = other.getLocalPort();
+        int port = FreePorts.next();
+        other.bind(new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), port));
         write(port, "node-1", "node-2", "node-1");
         DaemonProcess daemon = site.start().awaitReady();
         String complaint = "Service test/web: its health check node port " + port + " cannot be served: listen"
