@@ -127,9 +127,14 @@ class KnownClientsTest {
                 "--bytes",
                 String.valueOf(bytes),
                 "--connect-timeout",
-                "5000"));
+                "30000"));
         command.addAll(flags);
-        return Json.MAPPER.readTree(
-                String.join("\n", nodes.outside().namespace().run(command.toArray(String[]::new))));
+        // The server may still be ending the test before.
+        return await().ignoreExceptionsMatching(
+                        e -> String.valueOf(e.getMessage()).contains("the server is busy"))
+                .until(
+                        () -> Json.MAPPER.readTree(
+                                String.join("\n", nodes.outside().namespace().run(command.toArray(String[]::new)))),
+                        result -> true);
     }
 }
