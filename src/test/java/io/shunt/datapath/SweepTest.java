@@ -131,9 +131,9 @@ class SweepTest {
     @ParameterizedTest(name = "{0} {1}: {2} s")
     @MethodSource("timeouts")
     void flow_isForgottenAfterTheTimeoutOfItsState(Protocol protocol, State state, int seconds) {
-        put(1, protocol, state, seconds + 5, seconds + 5);
-        put(2, protocol, state, seconds - 5, seconds - 5);
         try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+            put(1, protocol, state, seconds + 5, seconds + 5);
+            put(2, protocol, state, seconds - 5, seconds - 5);
             sweep.run();
             assertThat(entries()).isEqualTo(2);
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(1, 1));
@@ -157,10 +157,10 @@ class SweepTest {
     @ParameterizedTest(name = "{0} {1}: {2} s")
     @MethodSource("timeouts")
     void flowOfWhichOneWayIsSeen_isForgottenByItself(Protocol protocol, State state, int seconds) {
-        put(1, protocol, state, false, seconds + 5, INTO_TUNNEL);
-        put(1, protocol, state, true, 0);
-        put(2, protocol, state, false, seconds - 5, INTO_TUNNEL);
         try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+            put(1, protocol, state, false, seconds + 5, INTO_TUNNEL);
+            put(1, protocol, state, true, 0);
+            put(2, protocol, state, false, seconds - 5, INTO_TUNNEL);
             sweep.run();
             assertThat(dumped())
                     .hasSize(2)
@@ -172,14 +172,14 @@ class SweepTest {
     @Test
     void zero_isNetfiltersTimeout() {
         int day = 24 * 3600;
-        put(1, Protocol.TCP, State.CONFIRMED, 5 * day + 5, 5 * day + 5);
-        put(2, Protocol.TCP, State.CONFIRMED, 5 * day - 5, 5 * day - 5);
-        put(3, Protocol.TCP, State.HALF_CLOSED, 65, 65);
-        put(4, Protocol.UDP, State.CONFIRMED, 125, 125);
-        put(5, Protocol.UDP, State.CONFIRMED, 115, 115);
-        put(6, Protocol.UDP, State.OPENING, 35, 35);
         FlowTimeouts none = new FlowTimeouts(Duration.ZERO, Duration.ZERO, Duration.ZERO, Duration.ZERO);
         try (Sweep sweep = Sweep.load(installation.packets().maps(), none)) {
+            put(1, Protocol.TCP, State.CONFIRMED, 5 * day + 5, 5 * day + 5);
+            put(2, Protocol.TCP, State.CONFIRMED, 5 * day - 5, 5 * day - 5);
+            put(3, Protocol.TCP, State.HALF_CLOSED, 65, 65);
+            put(4, Protocol.UDP, State.CONFIRMED, 125, 125);
+            put(5, Protocol.UDP, State.CONFIRMED, 115, 115);
+            put(6, Protocol.UDP, State.OPENING, 35, 35);
             sweep.run();
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 4));
         }
@@ -191,7 +191,7 @@ class SweepTest {
         try (Sweep sweep = Sweep.open(installation, TIMEOUTS)) {
             await().untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(1));
             put(2, Protocol.TCP, State.RESET, 100, 100);
-            await().untilAsserted(() -> assertThat(sweep.flows().forgotten()).isEqualTo(2));
+            await().untilAsserted(() -> assertThat(sweep.flows().forgotten()).isGreaterThan(1));
             assertThat(sweep.trouble()).isEmpty();
         }
     }
