@@ -233,7 +233,7 @@ class ControlLoopTest {
 
         assertThat(programmed("web").error()).contains("backends").contains("--max-backends");
         assertThat(programmed("big").error()).isEmpty();
-        assertThat(errors.list()).anyMatch(e -> e.object().equals("Service shop/web"));
+        awaitFailure("web", Instant.EPOCH);
 
         inbox.accept(new Change.ServiceChange(name("big"), null));
         await().until(() -> programmed("web").error().isEmpty());
@@ -272,7 +272,7 @@ class ControlLoopTest {
             slice(name, null, 1, 2, 3, 4, 5, 6, 7, 8, 9);
         }
         names.forEach(name -> awaitFailure(name, Instant.EPOCH));
-        Instant failed = Instant.now();
+        Instant failed = await().until(this::nowIfNothingWaits, Objects::nonNull);
         Set<Instant> waiting = ConcurrentHashMap.newKeySet();
         inbox.execute(() -> sample(waiting));
 
@@ -282,6 +282,11 @@ class ControlLoopTest {
         }
 
         assertThat(waiting).isNotEmpty().allSatisfy(since -> assertThat(since).isAfter(failed));
+    }
+
+    private @Nullable Instant nowIfNothingWaits() {
+        return CompletableFuture.supplyAsync(() -> loop.health().oldestQueued() == null ? Instant.now() : null, inbox)
+                .join();
     }
 
     /** Since when changes wait, as seen after everything that the loop does. */
@@ -457,11 +462,13 @@ class ControlLoopTest {
         service("web", 1);
         slice("web", null, 1);
 
-        await().untilAsserted(() -> {
-            assertThat(loop.health().oldestQueued()).isBetween(before, Instant.now());
-            assertThat(loop.health().lastUpdated()).isBefore(before);
-            assertThat(errors.list()).isNotEmpty();
-        });
+        awaitFailure("web", Instant.EPOCH);
+        Instant failed = Instant.now();
+        awaitFailure("web", failed);
+        Health health = healthBetweenTwoPasses();
+        // Between the clock of arrivals and this one.
+        assertThat(health.oldestQueued()).isBetween(before.minusMillis(100), failed);
+        assertThat(health.lastUpdated()).isBefore(failed);
     }
 
     @Test
