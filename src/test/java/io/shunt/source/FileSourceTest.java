@@ -179,11 +179,21 @@ class FileSourceTest {
         write("web.yaml", Yaml.service("web", "10.96.0.1", 80));
         startAndList();
 
-        Files.move(directory.resolve("web.yaml"), directory.resolve("web.yaml~"));
-        write("web.yaml", Yaml.service("web", "10.96.0.1", 81));
-
-        eventually(() -> assertThat(told.services()).containsExactly("default/web=10.96.0.1:81"));
-        assertThat(source.counters().deletes(Kind.SERVICE)).isZero();
+        int port = 80;
+        long deletes;
+        long nanos;
+        do {
+            deletes = source.counters().deletes(Kind.SERVICE);
+            long before = System.nanoTime();
+            Files.move(
+                    directory.resolve("web.yaml"), directory.resolve("web.yaml~"), StandardCopyOption.REPLACE_EXISTING);
+            write("web.yaml", Yaml.service("web", "10.96.0.1", ++port));
+            nanos = System.nanoTime() - before;
+            String expected = "default/web=10.96.0.1:" + port;
+            eventually(() -> assertThat(told.services()).containsExactly(expected));
+            // Who was kept from writing for so long has to do it again.
+        } while (nanos >= FileSource.STILL.toNanos());
+        assertThat(source.counters().deletes(Kind.SERVICE)).isEqualTo(deletes);
     }
 
     @Test
@@ -203,13 +213,13 @@ class FileSourceTest {
             var writing = writer.scheduleAtFixedRate(
                     () -> {
                         String line = lines.get(next.getAndIncrement()) + "\n";
+                        long now = System.nanoTime();
                         try {
                             Files.writeString(directory.resolve("web.yaml"), line, StandardOpenOption.APPEND);
                         } catch (IOException e) {
                             throw new IllegalStateException(e);
                         }
-                        long now = System.nanoTime();
-                        longestPause.accumulateAndGet(now - last.getAndSet(now), Math::max);
+                        longestPause.accumulateAndGet(System.nanoTime() - last.getAndSet(now), Math::max);
                     },
                     0,
                     5,
@@ -256,7 +266,7 @@ class FileSourceTest {
 
         write("web.yaml", Yaml.service("a", "10.96.0.9", 80));
         eventually(() -> assertThat(told.services()).contains("default/a=10.96.0.9:80"));
-        assertThat(told.slices()).isEmpty();
+        eventually(() -> assertThat(told.slices()).isEmpty());
         eventually(() -> assertThat(problems()).isEmpty());
     }
 
@@ -385,8 +395,10 @@ class FileSourceTest {
         write("web.yaml", Yaml.service("web", "10.96.0.1", 80));
         startAndList();
 
-        Files.delete(directory.resolve("web.yaml"));
-        Files.delete(directory);
+        // At once, or it would be a directory without the file for a moment.
+        Path gone = Files.move(directory, temp.resolve("gone"), StandardCopyOption.ATOMIC_MOVE);
+        Files.delete(gone.resolve("web.yaml"));
+        Files.delete(gone);
         eventually(() -> assertThat(problems()).hasSize(1));
         assertThat(told.services()).containsExactly("default/web=10.96.0.1:80");
 
