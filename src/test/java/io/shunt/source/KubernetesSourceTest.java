@@ -39,7 +39,7 @@ class KubernetesSourceTest {
     private Config config() {
         Config config = ApiServerAccess.of(
                 new SourceOptions("node-1", null, server.url()), Map.of(), Path.of("/no/such/directory"));
-        config.setRequestTimeout(1000);
+        config.setRequestTimeout(5000);
         return config;
     }
 
