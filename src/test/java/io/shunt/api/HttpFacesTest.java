@@ -561,20 +561,29 @@ class HttpFacesTest {
         }
     }
 
+    private static String statusLine(Socket client) throws IOException {
+        return new BufferedReader(new InputStreamReader(client.getInputStream())).readLine();
+    }
+
     /** They hold nothing but their places; the others hear all. */
     @Test
     void followersThatNeverRead_areOfAHarmlessNumber_andKeepNobodyFromHearing() throws Exception {
         List<Socket> silent = new ArrayList<>();
         try {
             for (int i = 0; i < FlowPage.MOST_FOLLOWERS - 1; i++) {
-                silent.add(follow());
+                Socket follower = follow();
+                silent.add(follower);
+                // That it has its place, and no more.
+                assertThat(follower.getInputStream().readNBytes(1)).asString().isEqualTo("H");
             }
             try (Socket socket = follow();
                     BufferedReader lines = new BufferedReader(new InputStreamReader(socket.getInputStream()))) {
                 assertThat(lines.readLine()).isEqualTo("HTTP/1.1 200 OK");
-                await().untilAsserted(() -> assertThat(
-                                metrics("/api/v1/flows?dropped&follow").statusCode())
-                        .isEqualTo(503));
+                await().untilAsserted(() -> {
+                    try (Socket more = follow()) {
+                        assertThat(statusLine(more)).startsWith("HTTP/1.1 503 ");
+                    }
+                });
                 assertThat(metrics("/api/v1/flows?dropped&follow").body())
                         .isEqualTo("{\"error\":\"64 clients follow already, which is as many as may\"}");
                 for (int i = 1; i <= 20_000; i++) {
