@@ -150,7 +150,7 @@ class OutsideTrafficTest {
                 outside.run("sysctl", "-n", "net.ipv4.ip_local_port_range").getFirst();
         Peer backend = new Peer(Place.NEAR.address(client), TwoNodes.SERVER);
         outside.ip("route", "add", backend.address(), "via", client.either("192.168.7.1", "fd07::1"));
-        outside.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40000");
+        outside.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=61500 61500");
         try (Socket byDoor = client.socket(nodes.outside().traffic());
                 Socket direct = client.socket(nodes.outside().traffic())) {
             byDoor.connect(Door.NODE_PORT.at(client, port(Place.NEAR, Reach.LOCAL)));
