@@ -64,7 +64,7 @@ class DriverHooksTest {
 
     /** How the kernel shows the program at the driver, such as xdp or xdpgeneric; "" if there is none. */
     private String shown() {
-        String line = node.ip("-o", "link", "show", "dev", "eth0").getFirst();
+        String line = node.ip("-o", "link", "show", "dev", "eth0").getLast();
         return line.contains(" xdpgeneric") ? "xdpgeneric" : line.contains(" xdp") ? "xdp" : "";
     }
 

@@ -96,7 +96,7 @@ class VlanTest {
 
     private static byte[] linkAddress(Namespace machine) {
         String[] words = machine.ip("-o", "link", "show", "dev", DEVICE)
-                .getFirst()
+                .getLast()
                 .split("link/ether ")[1]
                 .split(" ");
         return HexFormat.ofDelimiter(":").parseHex(words[0]);
