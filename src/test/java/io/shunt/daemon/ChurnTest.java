@@ -109,7 +109,7 @@ class ChurnTest {
                 pins.path(),
                 cgroup.path(),
                 // Ids rest until a grace period ends, which a busy machine may put off for long.
-                new MapSizes(256, 16_384, 1024),
+                new MapSizes(2_048, 16_384, 1024),
                 false,
                 new io.shunt.datapath.PacketSettings(1024, 100, false, false, List.of(), true),
                 inbox));
