@@ -267,6 +267,14 @@ __noinline int begin(struct packet *packet, __u32 from, __u32 device, struct flo
 	return masquerades(packet, &service, inside, from) ? MASQUERADE : FOLLOW;
 }
 
+/* Not inlined, for the sake of the stack. */
+__noinline int remember_direct(const struct flow *flow)
+{
+	if (flow && put_new(flow))
+		count_connection(flow->service_id);
+	return 0;
+}
+
 /* Finds the source port of a flow just begun, and remembers it. False: the packet has an obstacle. */
 static __always_inline bool remember(struct packet *packet, struct flow *flow, enum verdict verdict)
 {
@@ -275,15 +283,12 @@ static __always_inline bool remember(struct packet *packet, struct flow *flow, e
 
 	/* Nobody speaks from a port here, and nothing is wrong if it gets chosen again. */
 	if (is_direct(flow)) {
-		if (!bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
-			count_connection(flow->service_id);
+		remember_direct(flow);
 		return true;
 	}
 	packet->obstacle = DROP_FLOWS_FULL;
 	switch (reserve_port(flow, keeps_port)) {
 	case RESERVED:
-		if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY))
-			return false;
 		packet->obstacle = 0;
 		/* The other node has counted those that it has sent here. */
 		if (flow->tunnel != TUNNEL_OUT_OF)

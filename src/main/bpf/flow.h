@@ -28,6 +28,14 @@ struct {
 	__type(value, struct flow);
 } flows_new SEC(".maps");
 
+/* What has become of the entries of `flows_new`? The kernel does not tell of those that it pushes out; they are the rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct entry_count);
+} flows_new_count SEC(".maps");
+
 /* Between which ports does the rest of a fragmented datagram go? */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -108,21 +116,64 @@ static __always_inline void turn_flow_round(const struct flow *flow, struct flow
 	other->is_reply = !flow->is_reply;
 }
 
+static __always_inline struct entry_count *new_count(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&flows_new_count, &only);
+}
+
+/* Puts an entry into `flows_new`. False: there is one already, or there is no room. */
+static __always_inline bool put_first(const struct flow *flow)
+{
+	struct entry_count *count;
+
+	if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_NOEXIST))
+		return false;
+	count = new_count();
+	if (count)
+		__sync_fetch_and_add(&count->put, 1);
+	return true;
+}
+
+/* The same, or in the place of the one that is there; which may just be the one that is pushed out for it. */
+static __always_inline bool put_new(const struct flow *flow)
+{
+	return put_first(flow) || !bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_EXIST) || put_first(flow);
+}
+
+/* Takes an entry out of `flows_new`, if it is there. */
+static __always_inline void take_new(const struct tuple *key)
+{
+	struct entry_count *count;
+
+	if (bpf_map_delete_elem(&flows_new, key))
+		return;
+	count = new_count();
+	if (count)
+		__sync_fetch_and_add(&count->taken, 1);
+}
+
 static __always_inline void forget_entries(const struct tuple *one, const struct tuple *other)
 {
 	bpf_map_delete_elem(&flows, one);
 	bpf_map_delete_elem(&flows, other);
-	bpf_map_delete_elem(&flows_new, one);
-	bpf_map_delete_elem(&flows_new, other);
+	take_new(one);
+	take_new(other);
 }
 
-static __always_inline void forget_flow(const struct flow *flow)
+/* Not inlined, for the sake of the stack. */
+__noinline int forget_flow(const struct flow *flow)
 {
-	struct tuple other = flow->from;
+	struct tuple other;
 
+	if (!flow)
+		return 0;
+	other = flow->from;
 	if (!is_direct(flow))
 		turn_round(&flow->to, &other);
 	forget_entries(&flow->from, &other);
+	return 0;
 }
 
 /* Is its port free for a new conversation? */
@@ -182,8 +233,8 @@ static __always_inline bool confirm(const struct flow *flow, const struct flow *
 		bpf_map_delete_elem(&flows, &flow->from);
 		return false;
 	}
-	bpf_map_delete_elem(&flows_new, &flow->from);
-	bpf_map_delete_elem(&flows_new, &other->from);
+	take_new(&flow->from);
+	take_new(&other->from);
 	return true;
 }
 
@@ -195,8 +246,7 @@ static __always_inline bool retire(struct flow *flow, struct flow *other)
 {
 	flow->is_confirmed = 0;
 	other->is_confirmed = 0;
-	if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY) ||
-	    bpf_map_update_elem(&flows_new, &other->from, other, BPF_ANY))
+	if (!put_new(flow) || !put_new(other))
 		return true;
 	bpf_map_delete_elem(&flows, &flow->from);
 	bpf_map_delete_elem(&flows, &other->from);
@@ -220,8 +270,7 @@ static __always_inline bool write_progress(struct flow *known, const struct tupl
 /* Makes the entry anew that got lost. */
 static __always_inline bool restore(const struct flow *flow)
 {
-	return flow->is_confirmed ? !bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY)
-				  : !bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_ANY);
+	return flow->is_confirmed ? !bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY) : put_new(flow);
 }
 
 /*
@@ -241,7 +290,7 @@ __noinline bool save(struct flow *flow)
 	/* It may have been forgotten alone, and another conversation have its place since. */
 	if (known && !same_tuple(&known->to, &other.to)) {
 		bpf_map_delete_elem(&flows, &flow->from);
-		bpf_map_delete_elem(&flows_new, &flow->from);
+		take_new(&flow->from);
 		return false;
 	}
 	if (becomes_confirmed) {

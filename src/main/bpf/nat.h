@@ -32,20 +32,18 @@ static __always_inline bool is_free(const struct flow *flow)
 }
 
 /*
- * Takes the reply's entry of a new flow, which nobody else may have: it stands in flows_new before anyone looks whether
- * it stands in `flows`, and who confirms a flow writes there first.
+ * Makes both entries of a new flow. The reply's nobody else may have: it stands in flows_new before anyone looks whether it
+ * stands in `flows`, and who confirms a flow writes there first.
  */
 __noinline int reserve(const struct flow *forward)
 {
 	struct flow reply, *known;
 	struct tuple other;
-	long error;
 
 	if (!forward)
 		return NO_ROOM;
 	turn_flow_round(forward, &reply);
-	error = bpf_map_update_elem(&flows_new, &reply.from, &reply, BPF_NOEXIST);
-	if (error) {
+	if (!put_first(&reply)) {
 		known = bpf_map_lookup_elem(&flows_new, &reply.from);
 		if (!known)
 			return NO_ROOM;
@@ -53,20 +51,22 @@ __noinline int reserve(const struct flow *forward)
 			return TAKEN;
 		/* Or whoever had it could take it back. */
 		turn_round(&known->to, &other);
-		bpf_map_delete_elem(&flows_new, &other);
-		bpf_map_update_elem(&flows_new, &reply.from, &reply, BPF_ANY);
+		take_new(&other);
+		take_new(&reply.from);
+		if (!put_first(&reply))
+			return TAKEN;
 	}
 	known = bpf_map_lookup_elem(&flows, &reply.from);
-	if (!known)
-		return RESERVED;
-	if (is_over(known)) {
+	if (known && !is_over(known)) {
+		take_new(&reply.from);
+		return TAKEN;
+	}
+	if (known) {
 		turn_round(&known->to, &other);
 		bpf_map_delete_elem(&flows, &other);
 		bpf_map_delete_elem(&flows, &reply.from);
-		return RESERVED;
 	}
-	bpf_map_delete_elem(&flows_new, &reply.from);
-	return TAKEN;
+	return put_new(forward) ? RESERVED : NO_ROOM;
 }
 
 /*

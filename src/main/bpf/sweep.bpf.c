@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Forgets conversations that have ended, or in which nobody has spoken for too long. The daemon runs it every few
- * seconds: so nothing is copied out of the kernel, however many flows there are.
+ * Forgets conversations that have ended, or in which nobody has spoken for too long, and counts the rest. The daemon runs
+ * it every few seconds: so nothing is copied out of the kernel, however many flows there are.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -54,12 +54,20 @@ static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct
 	return 0;
 }
 
+static long count_entry(__attribute__((unused)) void *map, __attribute__((unused)) struct tuple *key,
+			__attribute__((unused)) struct flow *flow, struct look *look)
+{
+	look->counted.unconfirmed++;
+	return 0;
+}
+
 SEC("syscall")
 int sweep(struct sweep *ctx)
 {
 	struct look look = {.now = bpf_ktime_get_ns() / SECOND_NS};
 
 	bpf_for_each_map_elem(&flows, look_at, &look, 0);
+	bpf_for_each_map_elem(&flows_new, count_entry, &look, 0);
 	*ctx = look.counted;
 	return 0;
 }

@@ -216,6 +216,12 @@ struct fragment {
 	__be16 destination_port;
 };
 
+/* How many entries have the programs put into a map, and taken out of it? */
+struct entry_count {
+	__u64 put;
+	__u64 taken;
+};
+
 /* Why, for which service, and on which way? */
 struct drop_key {
 	__u32 service_id; /* 0: it was not known yet */
@@ -304,6 +310,7 @@ struct timeouts {
 struct sweep {
 	__u32 kept;
 	__u32 forgotten;
+	__u32 unconfirmed; /* and those that are over */
 };
 
 /* What the daemon says to the socket programs as it loads them. */

@@ -183,8 +183,13 @@ final class Layouts {
             .withName("timeouts");
 
     static final StructLayout SWEEP = MemoryLayout.structLayout(
-                    JAVA_INT.withName("kept"), JAVA_INT.withName("forgotten"))
+                    JAVA_INT.withName("kept"), JAVA_INT.withName("forgotten"), JAVA_INT.withName("unconfirmed"))
             .withName("sweep");
+
+    /** Not in the {@link #fingerprint}: where an earlier version has not counted, the map is new. */
+    static final StructLayout ENTRY_COUNT = MemoryLayout.structLayout(
+                    JAVA_LONG.withName("put"), JAVA_LONG.withName("taken"))
+            .withName("entry_count");
 
     static final StructLayout SETTINGS = MemoryLayout.structLayout(
                     JAVA_LONG.withName("host_namespace"),

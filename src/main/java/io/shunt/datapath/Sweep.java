@@ -1,6 +1,7 @@
 package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
@@ -17,8 +18,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Forgets flows that have ended or been silent for too long: runs the program of sweep.bpf.c every few seconds, on a thread
- * of its own. While no daemon runs nothing is forgotten, so that established conversations go on.
+ * Forgets flows that have ended or been silent for too long, and counts the others: runs the program of sweep.bpf.c every few
+ * seconds, on a thread of its own. While no daemon runs nothing is forgotten, so that established conversations go on.
  */
 public final class Sweep implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Sweep.class);
@@ -28,7 +29,9 @@ public final class Sweep implements AutoCloseable {
     private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("shunt-sweep").daemon().factory());
     private long forgottenEntries;
-    private volatile Flows flows = new Flows(-1, 0);
+    private long evictedEntries;
+    private @Nullable Long evictedBefore;
+    private volatile Flows flows = new Flows(-1, 0, 0);
     private volatile String trouble;
 
     /**
@@ -36,8 +39,13 @@ public final class Sweep implements AutoCloseable {
      *
      * @param inUse as of the last run; -1 before the first
      * @param forgotten since this was opened
+     * @param evicted since the first run, unconfirmed or over, to make room for others: not all yet of those that were
+     *     pushed out while the last run went on, and never more than were
      */
-    public record Flows(int inUse, long forgotten) {}
+    public record Flows(int inUse, long forgotten, long evicted) {}
+
+    /** Entries of `flows_new` that the programs have put there and taken out, since the map was made. */
+    private record Moves(long put, long taken) {}
 
     /** @param object null if the kernel refuses it */
     private Sweep(@Nullable BpfObject object, String trouble) {
@@ -66,7 +74,8 @@ public final class Sweep implements AutoCloseable {
 
     /** Loads the program, which runs when it is told to. */
     static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
-        BpfObject object = Installation.read("sweep", List.of(Layouts.FLOW, Layouts.TIMEOUTS, Layouts.SWEEP));
+        BpfObject object =
+                Installation.read("sweep", List.of(Layouts.FLOW, Layouts.ENTRY_COUNT, Layouts.TIMEOUTS, Layouts.SWEEP));
         try {
             object.share(maps);
             timeouts.writeTo(object);
@@ -86,11 +95,15 @@ public final class Sweep implements AutoCloseable {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment counted = arena.allocate(Layouts.SWEEP);
+            Moves before = moves(running);
             running.program("sweep").testRun(null, null, counted, 1);
+            countEvicted(before, count(counted, "unconfirmed"), moves(running));
             forgottenEntries += count(counted, "forgotten");
             // The two of a flow may go in two runs.
             flows = new Flows(
-                    (count(counted, "kept") + 1) / MapSizes.ENTRIES_A_FLOW, forgottenEntries / MapSizes.ENTRIES_A_FLOW);
+                    (count(counted, "kept") + 1) / MapSizes.ENTRIES_A_FLOW,
+                    forgottenEntries / MapSizes.ENTRIES_A_FLOW,
+                    evictedEntries / MapSizes.ENTRIES_A_FLOW);
             trouble = "";
         } catch (BpfException e) {
             String message = String.valueOf(e.getMessage());
@@ -99,6 +112,30 @@ public final class Sweep implements AutoCloseable {
             }
             trouble = message;
         }
+    }
+
+    /**
+     * What was put, is not there and was not taken out, the kernel has pushed out. Programs put and take while entries are
+     * counted: so that gives two bounds, and how many they were is known as soon as it is quiet.
+     */
+    private void countEvicted(Moves before, int there, Moves after) {
+        long atLeast = before.put - after.taken - there;
+        long atMost = after.put - before.taken - there;
+        if (evictedBefore == null) {
+            evictedBefore = atMost;
+        }
+        evictedEntries = Math.max(evictedEntries, atLeast - evictedBefore);
+    }
+
+    private static Moves moves(BpfObject running) {
+        long[] sum = new long[2];
+        running.map("flows_new_count").forEach((key, perCpu) -> {
+            for (long at = 0; at < perCpu.byteSize(); at += Layouts.ENTRY_COUNT.byteSize()) {
+                sum[0] += perCpu.get(JAVA_LONG, at + Layouts.offset(Layouts.ENTRY_COUNT, "put"));
+                sum[1] += perCpu.get(JAVA_LONG, at + Layouts.offset(Layouts.ENTRY_COUNT, "taken"));
+            }
+        });
+        return new Moves(sum[0], sum[1]);
     }
 
     private static int count(MemorySegment counted, String member) {

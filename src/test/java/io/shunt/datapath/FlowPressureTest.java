@@ -9,9 +9,13 @@ import io.shunt.datapath.TwoNodes.Between;
 import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.datapath.TwoNodes.Place;
 import io.shunt.table.Reach;
+import io.shunt.testbed.Load;
+import io.shunt.testbed.Peer;
+import io.shunt.testbed.Traffic;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -25,6 +29,14 @@ class FlowPressureTest {
     private static final int NO_PORT = 4;
     private static final int ROOM = 8;
     private static final Client CLIENT = Client.TCP4;
+
+    /** Here nobody answers, not even that nobody is there. */
+    private static final int SILENT = 30081;
+
+    private static final int SILENT_TARGET = 9;
+
+    /** Unconfirmed or over, in the smallest table; with some room to spare, since each CPU sets some aside. */
+    private static final int AS_MANY_AS_FIT = 7_000;
 
     private TwoNodes nodes;
 
@@ -41,6 +53,18 @@ class FlowPressureTest {
     private void install(MapSizes sizes, PacketSettings settings) {
         nodes.first().install(sizes, settings);
         nodes.first().put(TwoNodes.service(CLIENT, PORT, Reach.CLUSTER, TwoNodes.backends(CLIENT, ECHO, Place.NEAR)));
+    }
+
+    private void installSilent() {
+        nodes.near()
+                .namespace()
+                .run(
+                        "nft",
+                        "add table ip silent; add chain ip silent input { type filter hook input priority 0; };"
+                                + " add rule ip silent input tcp dport " + SILENT_TARGET + " drop");
+        nodes.first()
+                .put(TwoNodes.service(
+                        CLIENT, SILENT, Reach.CLUSTER, TwoNodes.backends(CLIENT, SILENT_TARGET, Place.NEAR)));
     }
 
     private Socket connect() {
@@ -81,5 +105,75 @@ class FlowPressureTest {
         Socket next = connect();
         next.transfer(1);
         established.forEach(socket -> socket.transfer(1));
+    }
+
+    /** Each conversation has two entries: confirmed, unconfirmed or over, or pushed out. */
+    @Test
+    void firstPacketsBeyondTheRoom_pushOutTheirLike_andThatIsCounted() {
+        install(Ground.SIZES, TwoNodes.SETTINGS);
+        installSilent();
+        Traffic outside = nodes.outside().traffic();
+        Peer silent = Door.NODE_PORT.at(CLIENT, SILENT);
+        try (Sweep sweep = Sweep.load(nodes.first().installation().packets().maps(), FlowTimeouts.USUAL)) {
+            sweep.run();
+            List<Socket> established = establish(2 * ROOM);
+            established.subList(0, ROOM).forEach(Socket::close);
+            outside.flood(silent, 1000);
+            await().untilAsserted(() -> assertThat(nodes.first().connections()).isGreaterThanOrEqualTo(2 * ROOM + 990));
+            sweep.run();
+            assertThat(sweep.flows().evicted()).as("while there is room").isZero();
+            outside.flood(silent, 30_000);
+            await().untilAsserted(() -> {
+                sweep.run();
+                long gone = 2 * nodes.first().connections() - entries("flows");
+                assertThat(sweep.flows().evicted())
+                        .isEqualTo((gone - entries("flows_new")) / 2)
+                        .isGreaterThanOrEqualTo((gone - room("flows_new")) / 2)
+                        .isGreaterThan(15_000);
+            });
+            established.subList(ROOM, 2 * ROOM).forEach(socket -> socket.transfer(100_000));
+            Sweep.Flows before = sweep.flows();
+            sweep.run();
+            assertThat(sweep.flows()).as("nobody new has come").isEqualTo(before);
+        }
+        try (Sweep next = Sweep.load(nodes.first().installation().packets().maps(), FlowTimeouts.USUAL)) {
+            next.run();
+            assertThat(next.flows().evicted()).as("before it began").isZero();
+            outside.flood(silent, 1000);
+            await().untilAsserted(() -> {
+                next.run();
+                // The kernel makes room for some dozens at a time.
+                assertThat(next.flows().evicted()).isBetween(800L, 1200L);
+            });
+        }
+    }
+
+    /** Some of them are put or taken out behind the sweep's back, and some before it has come to them. */
+    @Test
+    void connectionsThatComeAndGoWhileTheSweepCounts_areNotTakenForPushedOut() {
+        install(Ground.SIZES, TwoNodes.SETTINGS);
+        Peer service = Door.NODE_PORT.at(CLIENT, PORT);
+        try (Sweep sweep = Sweep.load(nodes.first().installation().packets().maps(), FlowTimeouts.USUAL)) {
+            CompletableFuture<Load> load = CompletableFuture.supplyAsync(() -> nodes.outside()
+                    .traffic()
+                    .load(Load.Kind.CONNECT, service.address(), service.port(), AS_MANY_AS_FIT, 2));
+            do {
+                sweep.run();
+                assertThat(sweep.flows().evicted()).isZero();
+            } while (!load.isDone());
+            assertThat(load.join().ok()).isEqualTo(AS_MANY_AS_FIT);
+            sweep.run();
+            assertThat(sweep.flows().evicted()).isZero();
+        }
+    }
+
+    private long entries(String map) {
+        long[] entries = new long[1];
+        nodes.first().installation().packets().map(map).forEach((key, value) -> entries[0]++);
+        return entries[0];
+    }
+
+    private long room(String map) {
+        return nodes.first().installation().packets().map(map).maxEntries();
     }
 }

@@ -181,6 +181,7 @@ class PacketFuzzTest {
                         .as("seed %d, packet %d", seed, packets)
                         .isEqualTo(flow));
         assertThat(known).as("seed %d, packet %d", seed, packets).isEmpty();
+        assertThat(node.evicted()).as("seed %d, packet %d", seed, packets).isZero();
     }
 
     /** As if the program at TC had done it: it does what is left to it. */

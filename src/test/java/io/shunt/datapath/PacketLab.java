@@ -2,6 +2,7 @@ package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Direction;
@@ -193,6 +194,7 @@ final class PacketLab implements AutoCloseable {
         private final MemorySegment flow = arena.allocate(Layouts.FLOW);
         private final BpfMap flows;
         private final BpfMap newFlows;
+        private long evictedBefore;
         private final Map<String, Integer> services = new LinkedHashMap<>();
 
         Installed(PacketSettings settings) {
@@ -328,6 +330,23 @@ final class PacketLab implements AutoCloseable {
                 services.clear();
             }
             List.of("flows", "flows_new", "fragments", "affinity", "drops").forEach(name -> clear(map(name)));
+            evictedBefore = missing();
+        }
+
+        /** How many unconfirmed entries were lost since {@link #reset} that no program has taken out. */
+        long evicted() {
+            return missing() - evictedBefore;
+        }
+
+        private long missing() {
+            long[] missing = new long[1];
+            map("flows_new_count").forEach((key, perCpu) -> {
+                for (long at = 0; at < perCpu.byteSize(); at += Layouts.ENTRY_COUNT.byteSize()) {
+                    missing[0] += perCpu.get(JAVA_LONG, at) - perCpu.get(JAVA_LONG, at + Long.BYTES);
+                }
+            });
+            newFlows.forEach((key, value) -> missing[0]--);
+            return missing[0];
         }
 
         /** Null if nothing is known of such packets. */

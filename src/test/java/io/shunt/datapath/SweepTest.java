@@ -136,9 +136,9 @@ class SweepTest {
             put(2, protocol, state, seconds - 5, seconds - 5);
             sweep.run();
             assertThat(entries()).isEqualTo(2);
-            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(1, 1));
+            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(1, 1, 0));
             sweep.run();
-            assertThat(sweep.flows()).as("the same flow is not counted again").isEqualTo(new Sweep.Flows(1, 1));
+            assertThat(sweep.flows()).as("the same flow is not counted again").isEqualTo(new Sweep.Flows(1, 1, 0));
         }
     }
 
@@ -148,7 +148,7 @@ class SweepTest {
         put(2, Protocol.TCP, State.CONFIRMED, 0, 2000);
         try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
             sweep.run();
-            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 0));
+            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 0, 0));
             assertThat(entries()).isEqualTo(4);
         }
     }
@@ -181,7 +181,7 @@ class SweepTest {
             put(5, Protocol.UDP, State.CONFIRMED, 115, 115);
             put(6, Protocol.UDP, State.OPENING, 35, 35);
             sweep.run();
-            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 4));
+            assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 4, 0));
         }
     }
 
