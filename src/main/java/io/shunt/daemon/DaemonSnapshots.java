@@ -200,6 +200,7 @@ final class DaemonSnapshots implements Snapshots {
                 flows.inUse(),
                 installation.maxFlows(),
                 flows.forgotten(),
+                flows.evicted(),
                 drops.entrySet().stream()
                         .map(drop -> new Status.DropView(
                                 drop.getKey().getFirst(), drop.getKey().getLast(), drop.getValue()))

@@ -192,6 +192,12 @@ final class StatusCollector implements MultiCollector {
                         it -> Labels.EMPTY,
                         PacketsView::forgottenFlows))
                 .metricSnapshot(Series.counters(
+                        "shunt_flows_evicted",
+                        "Flows of packets that the kernel forgot to make room for new ones: not confirmed yet, or over",
+                        List.of(packets),
+                        it -> Labels.EMPTY,
+                        PacketsView::evictedFlows))
+                .metricSnapshot(Series.counters(
                         "shunt_drops",
                         "Packets that were dropped, or answered instead of sent on, for all services together",
                         packets.drops(),

@@ -26,6 +26,7 @@ final class MetricsDoc {
             | Is a map full? | `shunt_map_entries / shunt_map_max_entries`, and `shunt_failed_services` |
             | Does anybody meddle with what it has in the kernel? | `shunt_audit_repairs_total` |
             | Who has no backend? | `shunt_service_refused_total` |
+            | Does a new conversation find room? | `shunt_flows / shunt_flows_max`; until it is confirmed it has `shunt_map_max_entries{map="flows_new"} / 2 / ignoring (map) rate(shunt_flows_evicted_total[5m])` seconds |
             | Why do packets get lost? | `shunt_drops_total`, `shunt_service_drops_total`; each one by `shunt flows --dropped -f` |
 
             """;

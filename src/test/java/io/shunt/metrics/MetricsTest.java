@@ -117,6 +117,7 @@ class MetricsTest {
                         Map.entry("shunt_flows", "gauge"),
                         Map.entry("shunt_flows_max", "gauge"),
                         Map.entry("shunt_flows_forgotten_total", "counter"),
+                        Map.entry("shunt_flows_evicted_total", "counter"),
                         Map.entry("shunt_drops_total", "counter"),
                         Map.entry("shunt_service_drops_total", "counter"),
                         Map.entry("shunt_service_connections_total", "counter"),
@@ -173,6 +174,7 @@ class MetricsTest {
         assertThat(scrape.value("shunt_flows")).isEqualTo(17);
         assertThat(scrape.value("shunt_flows_max")).isEqualTo(131_072);
         assertThat(scrape.value("shunt_flows_forgotten_total")).isEqualTo(40);
+        assertThat(scrape.value("shunt_flows_evicted_total")).isEqualTo(9);
         assertThat(scrape.value("shunt_drops_total", "reason", "no_port", "direction", "to_backend"))
                 .isEqualTo(6);
         assertThat(scrape.value(

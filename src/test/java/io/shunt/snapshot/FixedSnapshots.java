@@ -189,6 +189,7 @@ public final class FixedSnapshots implements Snapshots {
                         17,
                         131_072,
                         40,
+                        9,
                         List.of(new DropView("no_port", "to_backend", 6), new DropView("ttl", "to_client", 1))),
                 new StaleSocketsView("on for UDP", 4, 1),
                 List.of(30053, 30080),
