@@ -8,8 +8,10 @@ import static org.awaitility.Awaitility.await;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -182,6 +184,28 @@ class SweepTest {
             put(6, Protocol.UDP, State.OPENING, 35, 35);
             sweep.run();
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 4, 0));
+        }
+    }
+
+    /** As an earlier version left them, whose programs did not count. */
+    @Test
+    void entriesThatNobodyHasCounted_areNotTakenForPushedOut_norHideThoseThatAre() throws IOException {
+        try (Ground upgraded = new Ground()) {
+            try (Installation earlier = upgraded.install()) {
+                flows = earlier.packets().map("flows_new");
+                put(1, Protocol.TCP, State.OPENING, 0, 0);
+                put(2, Protocol.TCP, State.ANSWERED, 0, 0);
+            }
+            Files.delete(upgraded.pins().path().resolve("maps/flows_new_count"));
+            Installation next = upgraded.add(upgraded.install());
+            try (Sweep sweep = Sweep.load(next.packets().maps(), TIMEOUTS)) {
+                sweep.run();
+                sweep.run();
+                assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(0, 0, 0));
+                PacketLab.clear(next.packets().map("flows_new"));
+                sweep.run();
+                assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(0, 0, 2));
+            }
         }
     }
 
