@@ -197,17 +197,32 @@ static __always_inline bool is_answered_elsewhere(const struct flow *flow, const
 	}
 }
 
+/* Is it the last word of either? SCTP's shutdown is complete when both know of it. */
+static __always_inline bool breaks_off(const struct packet *packet)
+{
+	if (packet->is_later_fragment)
+		return false;
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		return packet->flags & TCP_RST;
+	case IPPROTO_SCTP:
+		return packet->flags == SCTP_ABORT || packet->flags == SCTP_SHUTDOWN_COMPLETE;
+	default:
+		return false;
+	}
+}
+
 /* How far has the conversation come with this packet? Of the backend's end of a direct one nothing is seen. */
 static __always_inline void advance(struct flow *flow, const struct packet *packet)
 {
 	bool tcp = packet->tuple.protocol == IPPROTO_TCP && !packet->is_later_fragment;
 	__u8 flags = tcp ? packet->flags : 0;
 
-	if (flags & TCP_RST) {
+	if (breaks_off(packet)) {
 		flow->state = FLOW_RESET;
 		return;
 	}
-	/* Who speaks on was not broken off: anyone can send a reset with a wrong sequence number. */
+	/* Who speaks on was not broken off: anyone can send a reset that its receiver does not believe. */
 	if (flow->state == FLOW_RESET)
 		flow->state = flow->is_confirmed ? FLOW_CONFIRMED : FLOW_OPENING;
 	if (flow->state == FLOW_OPENING && (flow->is_reply || is_answered_elsewhere(flow, packet)))

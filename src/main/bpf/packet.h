@@ -102,7 +102,11 @@ enum transport_length {
 	SCTP_HEADERS = 16,
 };
 
-#define SCTP_INIT 1
+enum sctp_chunk {
+	SCTP_INIT = 1,
+	SCTP_ABORT = 6,
+	SCTP_SHUTDOWN_COMPLETE = 14,
+};
 
 /* Where do an IP packet's parts stand, and what do they say? Offsets from the beginning of the data. */
 struct packet {

@@ -167,7 +167,7 @@ enum flow_state {
 	FLOW_CONFIRMED,   /* and the client again: it is who it says it is */
 	FLOW_HALF_CLOSED, /* TCP: one of them has sent its last */
 	FLOW_CLOSED,      /* TCP: both have */
-	FLOW_RESET,       /* TCP: one of them has broken it off */
+	FLOW_RESET,       /* TCP, SCTP: one of them has broken it off; SCTP: or both have ended it */
 	FLOW_STATES,
 };
 

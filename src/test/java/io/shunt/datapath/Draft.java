@@ -25,6 +25,8 @@ final class Draft {
     static final int SCTP_DATA = 0;
     static final int SCTP_INIT = 1;
     static final int SCTP_INIT_ACK = 2;
+    static final int SCTP_ABORT = 6;
+    static final int SCTP_SHUTDOWN_COMPLETE = 14;
 
     private static final int DONT_FRAGMENT = 0x4000;
     private static final int MORE_FRAGMENTS = 0x2000;

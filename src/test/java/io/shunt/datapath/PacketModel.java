@@ -706,7 +706,8 @@ final class PacketModel {
     private void advance(Talk talk, boolean isReply) {
         talk.isSilent = false;
         int flags = packet.protocol == TCP && !packet.later ? packet.flags : 0;
-        if ((flags & 4) != 0) {
+        boolean ends = packet.protocol == SCTP && !packet.later && (packet.flags == 6 || packet.flags == 14);
+        if ((flags & 4) != 0 || ends) {
             talk.state = State.RESET;
             talk.isConfirmed = false;
             return;

@@ -1031,6 +1031,35 @@ final class PacketTable {
                     .knowsNothingOf(asks);
         }
         Tuple masqueraded = talk.masqueraded(net.bridge, net.pod);
+        Tuple other = talk.between(net.other, CLIENT_PORT, net.node, NODE_PORT);
+        Tuple heard = talk.heard(net.client, CLIENT_PORT, net.pod);
+        Map<String, Integer> ends =
+                Map.of("ABORT", Draft.SCTP_ABORT, "SHUTDOWN COMPLETE", Draft.SCTP_SHUTDOWN_COMPLETE);
+        ends.forEach((name, chunk) -> {
+            add(talk, "a port is free as soon as its conversation has ended by " + name)
+                    .given(talk.nodePort(ANYWHERE, talk.here()))
+                    .after(Hook.OUTSIDE, first(asks))
+                    .after(Hook.POD, more(masqueraded.turnedRound()))
+                    .after(Hook.OUTSIDE, more(asks))
+                    .after(Hook.OUTSIDE, more(asks).chunk(chunk))
+                    .in(Hook.OUTSIDE, first(other))
+                    .becomes(Verdict.FORWARD, first(other).forwarded(masqueraded))
+                    .counts(2, 0)
+                    .knows(other, masqueraded, State.OPENING)
+                    .knowsNothingOf(asks);
+            talking(talk, "the backend's " + name + " gets to the client, and is the last")
+                    .in(Hook.POD, more(heard.turnedRound()).chunk(chunk))
+                    .becomes(
+                            Verdict.FORWARD,
+                            more(heard.turnedRound()).chunk(chunk).forwarded(asks.turnedRound()))
+                    .knows(asks, heard, State.RESET);
+            talking(talk, "who speaks on after " + name + " was not broken off")
+                    .after(Hook.OUTSIDE, more(asks).chunk(chunk))
+                    .after(Hook.POD, more(heard.turnedRound()))
+                    .in(Hook.OUTSIDE, more(asks))
+                    .becomes(Verdict.FORWARD, more(asks).forwarded(heard))
+                    .knows(asks, heard, State.CONFIRMED);
+        });
         add(talk, "a checksum that the device is to fill in is left alone")
                 .given(talk.nodePort(ANYWHERE, talk.here()))
                 .in(Hook.OUTSIDE, first(asks).unsummed())
