@@ -9,6 +9,7 @@ import io.shunt.net.IpFamily;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -80,8 +81,9 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
      * What was found.
      *
      * @param devices by index
-     * @param sources the addresses that a device speaks from, its own first global ones, by its index; of all devices that
-     *     have any: packets to pods leave by the bridge, which is no device to attach to
+     * @param sources the addresses that the node speaks from by a device, by its index: the device's own first global ones,
+     *     and where it has none the first that any device has, loopback too, as the kernel does (inet_select_addr). Also
+     *     of devices that are none to attach to: packets to pods leave by their bridge
      * @param unmatched what was named, as it was written, and is the name of no device that is up
      */
     public record Found(List<Device> devices, Map<Integer, AddressPair> sources, List<String> unmatched) {
@@ -188,6 +190,9 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
     private final class Search {
         private final Map<Integer, Link> links = new TreeMap<>();
         private final Map<Integer, List<LinkAddress>> addresses = new HashMap<>();
+        /** That any device has, by the devices' indexes. */
+        private final Map<IpFamily, Address> first = new EnumMap<>(IpFamily.class);
+
         private final Set<Integer> withDefaultRoute = new HashSet<>();
         private final Set<Integer> withHostRoute = new HashSet<>();
         private final Set<Integer> withWayOut = new HashSet<>();
@@ -207,6 +212,17 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
                                 .computeIfAbsent(address.link(), link -> new ArrayList<>())
                                 .add(address);
                         own.add(List.of(address.link(), address.address()));
+                    });
+            links.stream()
+                    .filter(Link::isUp)
+                    .sorted(Comparator.comparing(Link::index))
+                    .forEach(link -> {
+                        for (IpFamily family : IpFamily.values()) {
+                            Address address = own(link.index(), family);
+                            if (address != null) {
+                                first.putIfAbsent(family, address);
+                            }
+                        }
                     });
             for (Route route : routes.stream().filter(NodeDevices::isTelling).toList()) {
                 for (int link : route.links()) {
@@ -314,7 +330,12 @@ public record NodeDevices(List<String> nodes, List<String> pods) {
         }
 
         private @Nullable Address source(Link link, IpFamily family) {
-            return addresses.getOrDefault(link.index(), List.of()).stream()
+            Address own = own(link.index(), family);
+            return own == null && master(link) == null ? first.get(family) : own;
+        }
+
+        private @Nullable Address own(int link, IpFamily family) {
+            return addresses.getOrDefault(link, List.of()).stream()
                     .filter(address ->
                             (address.flags() & (LinkAddress.DUPLICATE | LinkAddress.DEPRECATED | LinkAddress.TENTATIVE))
                                     == 0)

@@ -15,6 +15,7 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,7 +31,7 @@ class NodeDevicesTest {
         private final List<Route> routes = new ArrayList<>();
 
         Network() {
-            address("lo", "127.0.0.1/8");
+            address("lo", "127.0.0.1/8", 254, 0);
             address("lo", "192.0.2.99/32");
         }
 
@@ -397,6 +398,23 @@ class NodeDevicesTest {
         assertThat(found.sources())
                 .containsOnlyKeys(network.index("eth0"), network.index("cni0"))
                 .containsEntry(network.index("eth0"), new AddressPair(Address.of("192.0.2.1"), Address.of("fd00::5")))
-                .containsEntry(network.index("cni0"), new AddressPair(Address.of("10.1.1.1"), null));
+                .containsEntry(network.index("cni0"), new AddressPair(Address.of("10.1.1.1"), Address.of("fd00::5")));
+    }
+
+    /** As where routers on the hosts announce addresses that stand on loopback. */
+    @Test
+    void device_withoutAddress_speaksFromTheFirstThatAnyDeviceHas() {
+        Network network = new Network()
+                .link("eth0", "")
+                .gateway("eth0")
+                .link("eth1", "")
+                .address("eth1", "198.51.100.1/24")
+                .address("eth1", "fd00::1/64");
+        Found found = network.among(NodeDevices.found());
+        assertThat(roles(network, NodeDevices.found())).containsExactly("eth0 NODE", "eth1 NODE");
+        assertThat(found.sources())
+                .isEqualTo(Map.of(
+                        network.index("eth0"), new AddressPair(Address.of("192.0.2.99"), Address.of("fd00::1")),
+                        network.index("eth1"), new AddressPair(Address.of("198.51.100.1"), Address.of("fd00::1"))));
     }
 }
