@@ -177,6 +177,10 @@ final class StatusCollector implements MultiCollector {
                         List.of(packets),
                         it -> Labels.EMPTY,
                         PacketsView::deviceFailures))
+                .metricSnapshot(Series.gauge(
+                        "shunt_unmatched_devices",
+                        "Names in --devices that no device that is up has",
+                        packets.unmatchedDevices().size()))
                 .metricSnapshot(Series.gauges(
                         "shunt_flows",
                         "Flows of packets that are remembered, counted every few seconds",

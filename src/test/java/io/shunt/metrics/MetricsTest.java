@@ -113,6 +113,7 @@ class MetricsTest {
                         Map.entry("shunt_audit_last_run_timestamp_seconds", "gauge"),
                         Map.entry("shunt_device_attached", "gauge"),
                         Map.entry("shunt_packet_programs_refused", "gauge"),
+                        Map.entry("shunt_unmatched_devices", "gauge"),
                         Map.entry("shunt_device_failures_total", "counter"),
                         Map.entry("shunt_flows", "gauge"),
                         Map.entry("shunt_flows_max", "gauge"),
@@ -170,6 +171,7 @@ class MetricsTest {
                         "shunt_device_attached", "device", "eth0", "program", "from_host", "direction", "egress"))
                 .isOne();
         assertThat(scrape.value("shunt_packet_programs_refused")).isZero();
+        assertThat(scrape.value("shunt_unmatched_devices")).isEqualTo(1);
         assertThat(scrape.value("shunt_device_failures_total")).isEqualTo(2);
         assertThat(scrape.value("shunt_flows")).isEqualTo(17);
         assertThat(scrape.value("shunt_flows_max")).isEqualTo(131_072);
