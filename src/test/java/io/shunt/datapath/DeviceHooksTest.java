@@ -310,6 +310,34 @@ class DeviceHooksTest {
         assertThat(pinned()).isEmpty();
     }
 
+    /** As a pod's that ends just then. */
+    @ParameterizedTest(name = "already attached to {0}")
+    @ValueSource(booleans = {false, true})
+    void aDeviceThatVanishesWhileItIsAttachedTo_isNoFailure_andKeepsNobodyWaiting(boolean late) throws IOException {
+        node.ip("link", "add", "bridge0", "type", "bridge");
+        Device other = new Device(node.index("bridge0"), "bridge0", Set.of(INWARD));
+        int vanishing = node.index("eth0.1");
+        DeviceHooks hooks = new DeviceHooks(root, object::program, (program, ifindex, type) -> {
+            if (ifindex == vanishing && !late) {
+                node.ip("link", "del", "eth0.1");
+            }
+            BpfLink link = BpfLink.create(program, ifindex, type);
+            if (ifindex == vanishing) {
+                node.ip("link", "del", "eth0.1");
+            }
+            return link;
+        });
+
+        follow(hooks, device(INWARD), other);
+
+        assertThat(hooks.failures()).isEmpty();
+        assertThat(attachments(hooks))
+                .containsExactly(new Attachment("eth0.1", INWARD, false), new Attachment("bridge0", INWARD, true));
+        follow(hooks, other);
+        assertThat(hooks.failures()).isEmpty();
+        assertThat(pinned()).containsExactly("inward@bridge0");
+    }
+
     @Test
     void aLinkThatSomebodyHasDetached_isAttachedAnew() {
         DeviceHooks hooks = hooks(true);
