@@ -141,6 +141,56 @@ class OutsideTrafficTest {
                 .isEqualTo("outside@192.168.7.1");
     }
 
+    @Test
+    void netfilterSeesNothingOfIt() {
+        Namespace node = nodes.first().node().namespace();
+        node.run("nft", """
+                table inet watch {
+                  counter services {}
+                  counter others {}
+                  chain coming { type filter hook prerouting priority -400; jump count; }
+                  chain leaving { type filter hook postrouting priority -400; jump count; }
+                  chain count {
+                    ip daddr { 10.1.0.2, 10.2.0.2, 192.168.7.2 } th dport 8080 counter name services
+                    ip saddr { 10.1.0.2, 10.2.0.2, 192.168.7.2 } th sport 8080 counter name services
+                    ip6 daddr { fd00:1::2, fd00:2::2, fd07::2 } th dport 8080 counter name services
+                    ip6 saddr { fd00:1::2, fd00:2::2, fd07::2 } th sport 8080 counter name services
+                    th dport { 30080, 30082, 30086 } counter name services
+                    th sport { 30080, 30082, 30086 } counter name services
+                    th dport 9090 counter name others
+                  }
+                }""");
+        try {
+            for (Client client : TwoNodes.CLIENTS) {
+                for (Door door : Door.values()) {
+                    for (Place place : List.of(Place.NEAR, Place.FAR, Place.OTHER_NODE)) {
+                        Peer at = door.at(client, port(place, Reach.CLUSTER));
+                        assertThat(client.ask(nodes.outside().traffic(), at)).startsWith(place.toString());
+                    }
+                }
+                try (Socket socket = client.socket(nodes.near().traffic())) {
+                    Peer echo = new Peer(Place.FAR.address(client), TwoNodes.ECHO);
+                    socket.connect(echo);
+                    socket.transfer(1);
+                }
+            }
+            assertThat(count(node, "services")).isZero();
+            // Or the other would be no surprise.
+            assertThat(count(node, "others")).isPositive();
+        } finally {
+            node.run("nft", "delete", "table", "inet", "watch");
+        }
+    }
+
+    /** Packets. */
+    private static long count(Namespace node, String counter) {
+        return node.run("nft", "list", "counter", "inet", "watch", counter).stream()
+                .map(String::strip)
+                .filter(line -> line.startsWith("packets "))
+                .mapToLong(line -> Long.parseLong(line.split(" ")[1]))
+                .sum();
+    }
+
     /** Where the client has the same port for both. */
     @ParameterizedTest
     @EnumSource(names = {"TCP4", "TCP6"})
