@@ -27,6 +27,7 @@ import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
@@ -93,11 +94,12 @@ final class Conversion {
             return Converted.notServed(name, "without spec.clusterIP");
         }
         List<InvalidObjectException> leftOut = new ArrayList<>();
+        List<Address> clusterIps = clusterIps(spec);
         Service service = new Service(
                 name,
-                clusterIps(spec),
+                clusterIps,
                 servicePorts(orEmpty(spec.getPorts())),
-                external(spec, raw.getStatus(), leftOut),
+                external(spec, raw.getStatus(), families(clusterIps), leftOut),
                 policy("spec.internalTrafficPolicy", spec.getInternalTrafficPolicy()),
                 affinitySeconds(spec),
                 algorithm(raw, leftOut),
@@ -135,8 +137,16 @@ final class Conversion {
         return addresses;
     }
 
+    private static Set<IpFamily> families(List<Address> addresses) {
+        return addresses.stream().map(Address::family).collect(Collectors.toSet());
+    }
+
+    /** @param families those that the Service has addresses of */
     private static Service.External external(
-            ServiceSpec spec, @Nullable ServiceStatus status, List<InvalidObjectException> leftOut)
+            ServiceSpec spec,
+            @Nullable ServiceStatus status,
+            Set<IpFamily> families,
+            List<InvalidObjectException> leftOut)
             throws InvalidObjectException {
         List<Address> ips = externalIps(orEmpty(spec.getExternalIPs()), leftOut);
         TrafficPolicy policy = policy("spec.externalTrafficPolicy", spec.getExternalTrafficPolicy());
@@ -155,7 +165,7 @@ final class Conversion {
                 : new Service.External(
                         ips,
                         loadBalancerIps,
-                        sourceRanges(rangeTexts, leftOut),
+                        sourceRanges(rangeTexts, families, leftOut),
                         restrictedFamilies(rangeTexts),
                         policy,
                         healthCheckNodePort);
@@ -194,12 +204,21 @@ final class Conversion {
         return addresses;
     }
 
-    private static List<Prefix> sourceRanges(List<String> texts, List<InvalidObjectException> leftOut) {
+    /** One of the other family is no mistake beside one that guards the Service; kube-proxy leaves it out in silence. */
+    private static List<Prefix> sourceRanges(
+            List<String> texts, Set<IpFamily> families, List<InvalidObjectException> leftOut) {
+        boolean guards = !Collections.disjoint(restrictedFamilies(texts), families);
         List<Prefix> ranges = new ArrayList<>(texts.size());
         for (int i = 0; i < texts.size(); i++) {
             String text = orEmpty(texts.get(i)).strip();
             Optional<Prefix> range = Prefix.parseSloppily(text);
             range.ifPresent(ranges::add);
+            if (range.isPresent() && !guards) {
+                leftOut.add(new InvalidObjectException(
+                        "spec.loadBalancerSourceRanges[" + i + "]",
+                        quoted(text) + " is of a family that the Service has no address of",
+                        "write one of its family, without which everyone is let in"));
+            }
             if (range.isEmpty()) {
                 leftOut.add(new InvalidObjectException(
                         "spec.loadBalancerSourceRanges[" + i + "]",

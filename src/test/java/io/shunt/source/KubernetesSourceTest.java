@@ -556,6 +556,27 @@ class KubernetesSourceTest {
     }
 
     @Test
+    void sourceRangesOfTheOtherFamilyAlone_areSaid_asTheyGuardNothing() {
+        server.put(loadBalancer("[]", "[fd00::/8]", "[{ip: 192.0.2.1}]"));
+        server.put(Yaml.service("other", "10.96.0.2", 80));
+        startAndWatch();
+
+        assertThat(told.complete()).isOne();
+        assertThat(told.services()).hasSize(2);
+        assertThat(problems())
+                .containsExactly("Service default/web: spec.loadBalancerSourceRanges[0]: \"fd00::/8\" is of a family"
+                        + " that the Service has no address of, so it is left out; write one of its family, without"
+                        + " which everyone is let in");
+        assertThat(source.counters().errors(Cause.INVALID)).isOne();
+
+        server.put(loadBalancer("[]", "[fd00::/8, 198.51.100.77/24]", "[{ip: 192.0.2.1}]"));
+        eventually(() -> assertThat(problems()).isEmpty());
+        assertThat(told.service("default/web").external().sourceRanges())
+                .extracting(Prefix::toString)
+                .containsExactly("fd00::/8", "198.51.100.0/24");
+    }
+
+    @Test
     void close_endsTelling() {
         startAndWatch();
         int before = told.changes().size();
