@@ -54,10 +54,18 @@ static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct
 	return 0;
 }
 
-static long count_entry(__attribute__((unused)) void *map, __attribute__((unused)) struct tuple *key,
-			__attribute__((unused)) struct flow *flow, struct look *look)
+/*
+ * Here both entries know when either has spoken. What is over stays until it is pushed out: it takes nothing from anybody,
+ * and a conversation that somebody else claimed to break off may go on after a long silence.
+ */
+static long look_at_new(__attribute__((unused)) void *map, struct tuple *key, struct flow *flow, struct look *look)
 {
-	look->counted.unconfirmed++;
+	if (is_over(flow) || (__s32)(look->now - flow->seen) <= (__s32)timeout(flow)) {
+		look->counted.unconfirmed++;
+		return 0;
+	}
+	if (!bpf_map_delete_elem(&flows_new, key))
+		look->counted.given_up++;
 	return 0;
 }
 
@@ -67,7 +75,7 @@ int sweep(struct sweep *ctx)
 	struct look look = {.now = bpf_ktime_get_ns() / SECOND_NS};
 
 	bpf_for_each_map_elem(&flows, look_at, &look, 0);
-	bpf_for_each_map_elem(&flows_new, count_entry, &look, 0);
+	bpf_for_each_map_elem(&flows_new, look_at_new, &look, 0);
 	*ctx = look.counted;
 	return 0;
 }

@@ -311,6 +311,7 @@ struct sweep {
 	__u32 kept;
 	__u32 forgotten;
 	__u32 unconfirmed; /* and those that are over */
+	__u32 given_up;    /* unconfirmed, and forgotten now */
 };
 
 /* What the daemon says to the socket programs as it loads them. */

@@ -183,7 +183,10 @@ final class Layouts {
             .withName("timeouts");
 
     static final StructLayout SWEEP = MemoryLayout.structLayout(
-                    JAVA_INT.withName("kept"), JAVA_INT.withName("forgotten"), JAVA_INT.withName("unconfirmed"))
+                    JAVA_INT.withName("kept"),
+                    JAVA_INT.withName("forgotten"),
+                    JAVA_INT.withName("unconfirmed"),
+                    JAVA_INT.withName("given_up"))
             .withName("sweep");
 
     /** Not in the {@link #fingerprint}: where an earlier version has not counted, the map is new. */

@@ -29,6 +29,7 @@ public final class Sweep implements AutoCloseable {
     private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("shunt-sweep").daemon().factory());
     private long forgottenEntries;
+    private long givenUpEntries;
     private long evictedEntries;
     private @Nullable Long evictedBefore;
     private volatile Flows flows = new Flows(-1, 0, 0);
@@ -97,8 +98,9 @@ public final class Sweep implements AutoCloseable {
             MemorySegment counted = arena.allocate(Layouts.SWEEP);
             Moves before = moves(running);
             running.program("sweep").testRun(null, null, counted, 1);
-            countEvicted(before, count(counted, "unconfirmed"), moves(running));
-            forgottenEntries += count(counted, "forgotten");
+            givenUpEntries += count(counted, "given_up");
+            countEvicted(before, count(counted, "unconfirmed") + givenUpEntries, moves(running));
+            forgottenEntries += count(counted, "forgotten") + count(counted, "given_up");
             // The two of a flow may go in two runs.
             flows = new Flows(
                     (count(counted, "kept") + 1) / MapSizes.ENTRIES_A_FLOW,
@@ -115,10 +117,10 @@ public final class Sweep implements AutoCloseable {
     }
 
     /**
-     * What was put, is not there and was not taken out, the kernel has pushed out. Programs put and take while entries are
+     * What was put, is not there and was not taken out, nor given up here, the kernel has pushed out. Programs put and take while entries are
      * counted: so that gives two bounds, and how many they were is known as soon as it is quiet.
      */
-    private void countEvicted(Moves before, int there, Moves after) {
+    private void countEvicted(Moves before, long there, Moves after) {
         long atLeast = before.put - after.taken - there;
         long atMost = after.put - before.taken - there;
         if (evictedBefore == null) {

@@ -38,12 +38,14 @@ class SweepTest {
     private Ground ground;
     private Installation installation;
     private BpfMap flows;
+    private BpfMap into;
 
     @BeforeEach
     void start() {
         ground = new Ground();
         installation = ground.add(ground.install());
         flows = installation.packets().map("flows");
+        into = flows;
     }
 
     @AfterEach
@@ -88,7 +90,7 @@ class SweepTest {
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"), (byte) state.ordinal());
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_reply"), (byte) (reply ? 1 : 0));
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "tunnel"), (byte) tunnel);
-            flows.update(flow.asSlice(from, Layouts.TUPLE), flow, BpfMap.NOEXIST);
+            into.update(flow.asSlice(from, Layouts.TUPLE), flow, BpfMap.NOEXIST);
         }
     }
 
@@ -112,8 +114,12 @@ class SweepTest {
     }
 
     private int entries() {
+        return entries(flows);
+    }
+
+    private static int entries(BpfMap map) {
         int[] count = {0};
-        flows.forEach((key, value) -> count[0]++);
+        map.forEach((key, value) -> count[0]++);
         return count[0];
     }
 
@@ -126,6 +132,7 @@ class SweepTest {
                 Arguments.of(Protocol.TCP, State.CLOSED, 10),
                 Arguments.of(Protocol.TCP, State.RESET, 10),
                 Arguments.of(Protocol.UDP, State.OPENING, 20),
+                Arguments.of(Protocol.UDP, State.ANSWERED, 20),
                 Arguments.of(Protocol.UDP, State.CONFIRMED, 200),
                 Arguments.of(Protocol.SCTP, State.CONFIRMED, 210));
     }
@@ -141,6 +148,25 @@ class SweepTest {
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(1, 1, 0));
             sweep.run();
             assertThat(sweep.flows()).as("the same flow is not counted again").isEqualTo(new Sweep.Flows(1, 1, 0));
+        }
+    }
+
+    /** In the map of those that have not come so far as to be confirmed. */
+    @ParameterizedTest(name = "{0} {1}: {2} s")
+    @MethodSource("timeouts")
+    void unconfirmedFlow_isForgottenAfterTheTimeoutOfItsState_andOneThatIsOverIsNot(
+            Protocol protocol, State state, int seconds) {
+        into = installation.packets().map("flows_new");
+        put(1, protocol, state, seconds + 5, seconds + 5);
+        put(2, protocol, state, seconds - 5, seconds - 5);
+        boolean over = state == State.CLOSED || state == State.RESET;
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+            for (int i = 0; i < 2; i++) {
+                sweep.run();
+                assertThat(entries(into)).isEqualTo(over ? 4 : 2);
+                assertThat(sweep.flows().forgotten()).isEqualTo(over ? 0 : 1);
+                assertThat(sweep.flows().evicted()).isZero();
+            }
         }
     }
 
