@@ -18,6 +18,7 @@ import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Load;
 import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node.NodePod;
+import io.shunt.testbed.Peer;
 import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic;
 import java.io.IOException;
@@ -433,6 +434,44 @@ class PacketPathTest {
                         "flows that have ended are not forgotten: the kernel refuses the program for it (program"
                                 + " careless does not pass the verifier). Run a newer kernel, or do without packet programs by"
                                 + " --devices=none"));
+        assertServed();
+    }
+
+    @Test
+    void aWayTooNarrowForDirectServerReturn_isToldOf_andTheOthersWork() {
+        site.write("far.yaml", """
+                apiVersion: v1
+                kind: Service
+                metadata: {name: far, namespace: test, annotations: {shunt.io/forwarding: dsr}}
+                spec:
+                  type: NodePort
+                  clusterIP: "fd00:96::11"
+                  ports:
+                  - {name: dns, port: 53, protocol: UDP, nodePort: 30053}
+                ---
+                apiVersion: discovery.k8s.io/v1
+                kind: EndpointSlice
+                metadata: {name: far-ipv6, namespace: test, labels: {kubernetes.io/service-name: far}}
+                addressType: IPv6
+                ports: [{name: dns, port: 53, protocol: UDP}]
+                endpoints: [{addresses: ["fd00:9::5"], nodeName: node-2}]
+                """);
+        DaemonProcess daemon = start("eth0");
+        node.ip("route", "add", "fd00:9::/64", "via", "fd07::9");
+        node.ip("link", "set", "eth0", "mtu", "1319");
+        try (Traffic.Socket client = outside.traffic().socket(Traffic.Kind.UDP6)) {
+            client.sendTo(new Peer(NODE6, 30053), "hello");
+            soon(() -> assertThat(page(daemon.metricsAddress(), "/metrics"))
+                    .contains("\nshunt_socket_errors_total{cause=\"tunnel_narrow\"} 1.0\n"));
+        }
+        // The devices are looked at.
+        node.address("eth0", "192.168.7.3/24");
+        soon(() -> assertThat(status(daemon).errors()).singleElement().satisfies(error -> {
+            assertThat(error.object()).isEqualTo("forwarding");
+            assertThat(error.message())
+                    .startsWith("direct server return: the MTU of the way to another node is too small")
+                    .endsWith("raise it, or say --forwarding=snat");
+        }));
         assertServed();
     }
 
