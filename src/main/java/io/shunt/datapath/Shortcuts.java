@@ -49,7 +49,10 @@ final class Shortcuts {
      */
     Set<Integer> among(Collection<Integer> devices, BpfProgram ours) {
         long now = clock.getAsLong();
-        Set<Integer> candidates = candidates(devices, ours.info().id());
+        // Where no device is wanted the program need not be loaded.
+        Set<Integer> candidates = devices.isEmpty()
+                ? new HashSet<>()
+                : candidates(devices, ours.info().id());
         since.keySet().retainAll(candidates);
         candidates.forEach(device -> since.putIfAbsent(device, now));
         candidates.removeIf(device -> now - since.getOrDefault(device, now) < PROBATION.toNanos());
