@@ -218,7 +218,7 @@ class SweepTest {
     void entriesThatNobodyHasCounted_areNotTakenForPushedOut_norHideThoseThatAre() throws IOException {
         try (Ground upgraded = new Ground()) {
             try (Installation earlier = upgraded.install()) {
-                flows = earlier.packets().map("flows_new");
+                into = earlier.packets().map("flows_new");
                 put(1, Protocol.TCP, State.OPENING, 0, 0);
                 put(2, Protocol.TCP, State.ANSWERED, 0, 0);
             }

@@ -92,7 +92,9 @@ class HostNetworkTest {
                 soon(() -> {
                     assertThat(found.get().devices()).containsExactly(eth0, veth1);
                     assertThat(found.get().sources())
-                            .containsEntry(namespace.index("cni0"), new AddressPair(Address.of("10.1.1.1"), null));
+                            .containsEntry(
+                                    namespace.index("cni0"),
+                                    new AddressPair(Address.of("10.1.1.1"), Address.of("2001:db8::1")));
                 });
 
                 namespace.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "8472", "dev", "eth0");
