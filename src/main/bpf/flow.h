@@ -279,6 +279,7 @@ static __always_inline bool write_progress(struct flow *known, const struct tupl
 	/* Whose port it is, the reply's entry tells: so while nothing is sure it has to know of both. */
 	if (known->is_reply == flow->is_reply || !flow->is_confirmed)
 		known->seen = flow->seen;
+	known->way.device = 0;
 	return true;
 }
 
@@ -333,6 +334,7 @@ static __always_inline bool keep_up(struct flow *flow, const struct packet *pack
 	    now == flow->seen)
 		return true;
 	flow->seen = now;
+	flow->way.device = 0;
 	return save(flow);
 }
 

@@ -38,7 +38,6 @@ static __always_inline bool is_free(const struct flow *flow)
 __noinline int reserve(const struct flow *forward)
 {
 	struct flow reply, *known;
-	struct tuple other;
 
 	if (!forward)
 		return NO_ROOM;
@@ -49,9 +48,10 @@ __noinline int reserve(const struct flow *forward)
 			return NO_ROOM;
 		if (!is_free(known))
 			return TAKEN;
-		/* Or whoever had it could take it back. */
-		turn_round(&known->to, &other);
-		take_new(&other);
+		/* Or whoever had it could take it back. Where it stands in between is for the sake of the stack. */
+		turn_round(&known->to, &reply.to);
+		take_new(&reply.to);
+		turn_round(&forward->from, &reply.to);
 		take_new(&reply.from);
 		if (!put_first(&reply))
 			return TAKEN;
@@ -62,8 +62,8 @@ __noinline int reserve(const struct flow *forward)
 		return TAKEN;
 	}
 	if (known) {
-		turn_round(&known->to, &other);
-		bpf_map_delete_elem(&flows, &other);
+		turn_round(&known->to, &reply.to);
+		bpf_map_delete_elem(&flows, &reply.to);
 		bpf_map_delete_elem(&flows, &reply.from);
 	}
 	return put_new(forward) ? RESERVED : NO_ROOM;

@@ -52,6 +52,14 @@ struct {
 	__type(value, __u32);
 } shortcuts SEC(".maps");
 
+/* How often has the daemon looked anew where the node's devices and routes lead? Ways that were found before do not count. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} way_epoch SEC(".maps");
+
 /* How long is the longest packet on the wire that this one stands for? */
 static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct packet *packet)
 {
@@ -331,38 +339,75 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 	return bpf_redirect_neigh(way->ifindex, &next, sizeof(next), 0);
 }
 
-/*
- * May a packet to a backend here pass by the device that leads there? Behind the device the kernel takes the packet for what
- * it was taken for here, so it has to be this node's to forward.
- */
-static __always_inline bool may_take_shortcut(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+/* Behind a pair of veth the kernel takes the packet for what it was taken for here. */
+static __always_inline bool goes_by_shortcut(struct __sk_buff *skb, const struct way *way)
 {
-	return packet->ip && skb->pkt_type == PACKET_HOST_TYPE && !skb->vlan_present && !flow->is_reply && is_here(flow);
-}
-
-static __always_inline bool is_shortcut(__u32 device)
-{
-	__u32 index = device % SHORTCUTS;
+	__u32 index = way->device % SHORTCUTS;
 	__u32 *known = bpf_map_lookup_elem(&shortcuts, &index);
 
-	return known && *known == device;
+	return known && *known == way->device && skb->pkt_type == PACKET_HOST_TYPE;
 }
 
-/* Into the namespace behind a pair of veth at once, and in the state in which the pair would have handed it over. */
-static __always_inline int take_shortcut(struct __sk_buff *skb, const struct bpf_fib_lookup *way)
+/* Can it go on with a link-layer header that is written here? A tag would have to be taken off. */
+static __always_inline bool may_be_framed(struct __sk_buff *skb, const struct packet *packet, enum origin_of_packet from,
+					  const struct flow *flow)
+{
+	return from != FROM_HOST && packet->ip && !skb->vlan_present && flow->tunnel == TUNNEL_NONE;
+}
+
+/*
+ * Sends a packet by a device as it has to be there. By a shortcut it goes into the namespace behind the pair of veth at once,
+ * and in the state in which the pair would have handed it over.
+ */
+static __always_inline int send_by(struct __sk_buff *skb, const struct way *way)
 {
 	struct {
 		__u8 to[ETH_ALEN];
 		__u8 from[ETH_ALEN];
 	} link;
 
-	__builtin_memcpy(link.to, way->dmac, ETH_ALEN);
-	__builtin_memcpy(link.from, way->smac, ETH_ALEN);
+	__builtin_memcpy(link.to, way->to, ETH_ALEN);
+	__builtin_memcpy(link.from, way->from, ETH_ALEN);
 	if (bpf_skb_store_bytes(skb, 0, &link, sizeof(link), 0))
 		return TC_ACT_SHOT;
+	if (!goes_by_shortcut(skb, way))
+		return bpf_redirect(way->device, 0);
 	skb->mark = 0;
 	skb->priority = 0;
-	return bpf_redirect_peer(way->ifindex, 0);
+	return bpf_redirect_peer(way->device, 0);
+}
+
+static __always_inline __u16 current_epoch(void)
+{
+	__u32 only = 0;
+	__u32 *epoch = bpf_map_lookup_elem(&way_epoch, &only);
+
+	return epoch ? *epoch : 0;
+}
+
+/*
+ * Does the way that the flow's packets took just now do for this one? To ask the kernel takes as long as much of the rest
+ * together. Once a second a packet asks, and goes by the kernel's neighbour, which has to be seen to be still there.
+ */
+static __always_inline bool knows_way(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	return flow->way.device && flow->way.epoch == current_epoch() && packet->ttl > 1 &&
+	       segment_length(skb, packet) <= flow->way.mtu;
+}
+
+/* Two may write at a time: then what they write is alike, and the device comes last. */
+static __always_inline void remember_way(const struct flow *flow, const struct way *way)
+{
+	struct flow *entry = bpf_map_lookup_elem(&flows, &flow->from);
+
+	if (!entry || !is_of(entry, &flow->from) || entry->seen != flow->seen)
+		return;
+	entry->way.epoch = way->epoch;
+	entry->way.mtu = way->mtu;
+	__builtin_memcpy(entry->way.to, way->to, ETH_ALEN);
+	__builtin_memcpy(entry->way.from, way->from, ETH_ALEN);
+	barrier();
+	entry->way.device = way->device;
 }
 
 /*
@@ -485,7 +530,8 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 				   const struct flow *flow, bool simple)
 {
 	struct bpf_fib_lookup way = {};
-	bool forwards, shortcut;
+	bool forwards, framed;
+	__u16 epoch;
 	long found;
 
 	/* What the node itself has made is on its way already, unless the way leads elsewhere now. */
@@ -493,8 +539,14 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		return write(skb, packet, flow, packet->ttl, simple)
 			       ? TC_ACT_UNSPEC
 			       : dropped(skb, packet, flow, why_not_written(packet));
-	shortcut = simple && from != FROM_HOST && may_take_shortcut(skb, packet, flow);
-	found = simple ? ask_way(skb, packet, &flow->to, &way, shortcut ? 0 : way_flags())
+	framed = simple && may_be_framed(skb, packet, from, flow);
+	if (framed && knows_way(skb, packet, flow))
+		return write(skb, packet, flow, packet->ttl - 1, simple)
+			       ? send_by(skb, &flow->way)
+			       : dropped(skb, packet, flow, why_not_written(packet));
+	epoch = current_epoch();
+	framed = framed && (flow->is_confirmed || (!flow->is_reply && is_here(flow)));
+	found = simple ? ask_way(skb, packet, &flow->to, &way, framed ? 0 : way_flags())
 		       : find_way(skb, packet, &flow->to, &way, way_flags());
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
 	if (from == FROM_HOST && !is_on_the_way(found))
@@ -515,8 +567,16 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 	if (!forwards)
 		return deliver(skb, packet, flow);
 	/* To whom the neighbour is not known yet, the kernel has to find it out. */
-	if (shortcut && found == BPF_FIB_LKUP_RET_SUCCESS && is_shortcut(way.ifindex))
-		return take_shortcut(skb, &way);
+	if (framed && found == BPF_FIB_LKUP_RET_SUCCESS) {
+		struct way known = {.device = way.ifindex, .epoch = epoch, .mtu = way.mtu_result};
+
+		__builtin_memcpy(known.to, way.dmac, ETH_ALEN);
+		__builtin_memcpy(known.from, way.smac, ETH_ALEN);
+		if (flow->is_confirmed)
+			remember_way(flow, &known);
+		if (goes_by_shortcut(skb, &known))
+			return send_by(skb, &known);
+	}
 	return redirect(skb, packet, &way);
 }
 

@@ -171,6 +171,15 @@ enum flow_state {
 	FLOW_STATES,
 };
 
+/* By which device, and from whom to whom on its link, does a packet go on? */
+struct way {
+	__u32 device; /* 0: that is not known */
+	__u16 epoch;  /* in which it was found out, modulo 65,536 */
+	__u16 mtu;    /* bytes, from the IP header on */
+	__u8 to[6];
+	__u8 from[6];
+};
+
 /* flow.tunnel: do its packets go through one? */
 enum tunnel {
 	TUNNEL_NONE,
@@ -190,6 +199,7 @@ struct flow {
 	__u32 backend_id;
 	__u32 generation;
 	__u32 seen; /* seconds since the machine started */
+	struct way way;    /* of this direction, once it is confirmed; found out in the second in which it was seen */
 	__u32 host_device; /* by which a client on this node spoke, and wants to be answered; 0: it is none */
 	__u8 state;        /* enum flow_state */
 	__u8 is_reply;

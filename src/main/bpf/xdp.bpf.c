@@ -132,13 +132,6 @@ __noinline int masquerade(struct xdp_md *xdp, const struct packet *packet, struc
 	return 0;
 }
 
-/* Where a frame leaves the node, and from whom to whom on that wire. */
-struct exit {
-	__u32 device;
-	__u8 source[ETH_ALEN];
-	__u8 destination[ETH_ALEN];
-};
-
 /* Can the driver itself send a frame there? */
 static __always_inline bool is_reached(const struct xdp_md *xdp, __u32 device)
 {
@@ -150,19 +143,18 @@ static __always_inline bool is_reached(const struct xdp_md *xdp, __u32 device)
 	return driver && driver->takes_others;
 }
 
-/* False: the way is not certain, or none that a driver can take. A function of its own for the sake of the stack. */
-__noinline bool find_exit(struct xdp_md *xdp, const struct packet *packet, const struct tuple *to, struct exit *exit)
+/* 0: the way is not certain, or none that a driver can take. A function of its own for the sake of the stack. */
+__noinline __u32 find_exit(struct xdp_md *xdp, const struct packet *packet, struct flow *flow)
 {
 	struct bpf_fib_lookup way = {};
 
-	if (!packet || !to || !exit)
-		return false;
-	if (find_way(xdp, packet, to, &way, 0) != BPF_FIB_LKUP_RET_SUCCESS || !is_reached(xdp, way.ifindex))
-		return false;
-	exit->device = way.ifindex;
-	__builtin_memcpy(exit->source, way.smac, ETH_ALEN);
-	__builtin_memcpy(exit->destination, way.dmac, ETH_ALEN);
-	return true;
+	if (!packet || !flow)
+		return 0;
+	if (find_way(xdp, packet, &flow->to, &way, 0) != BPF_FIB_LKUP_RET_SUCCESS || !is_reached(xdp, way.ifindex))
+		return 0;
+	__builtin_memcpy(flow->way.from, way.smac, ETH_ALEN);
+	__builtin_memcpy(flow->way.to, way.dmac, ETH_ALEN);
+	return way.ifindex;
 }
 
 static __always_inline bool write_transport(const struct packet *packet, const struct tuple *to, void *transport,
@@ -202,16 +194,16 @@ static __always_inline bool write_transport(const struct packet *packet, const s
 	return true;
 }
 
-static __always_inline void write_link(struct ethhdr *link, const struct exit *exit)
+static __always_inline void write_link(struct ethhdr *link, const struct way *way)
 {
-	__builtin_memcpy(link->h_dest, exit->destination, ETH_ALEN);
-	__builtin_memcpy(link->h_source, exit->source, ETH_ALEN);
+	__builtin_memcpy(link->h_dest, way->to, ETH_ALEN);
+	__builtin_memcpy(link->h_source, way->from, ETH_ALEN);
 }
 
 /* Writes the packet as the flow says, and what forwarding does to it. False: nothing was written. */
-static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet *packet, const struct tuple *to,
-					const struct exit *exit)
+static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet *packet, const struct flow *flow)
 {
+	const struct tuple *to = &flow->to;
 	void *end = end_of(xdp);
 
 	if (packet->is_v4) {
@@ -224,7 +216,7 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 		frame->ip.destination = to->destination.word[3];
 		frame->ip.ttl = packet->ttl - 1;
 		frame->ip.checksum = mended(frame->ip.checksum, change_of_addresses(&packet->tuple, to) + change);
-		write_link(&frame->link, exit);
+		write_link(&frame->link, &flow->way);
 	} else {
 		struct frame6 *frame = data_of(xdp);
 
@@ -233,7 +225,7 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 		frame->ip.source = to->source;
 		frame->ip.destination = to->destination;
 		frame->ip.hop_limit = packet->ttl - 1;
-		write_link(&frame->link, exit);
+		write_link(&frame->link, &flow->way);
 	}
 	return true;
 }
@@ -242,8 +234,8 @@ static __always_inline int translate(struct xdp_md *xdp)
 {
 	struct packet packet = {};
 	struct flow flow = {};
-	struct exit exit = {};
 	enum verdict verdict;
+	__u32 exit;
 
 	if (!read_frame(xdp, &packet))
 		return XDP_PASS;
@@ -262,15 +254,16 @@ static __always_inline int translate(struct xdp_md *xdp)
 		if (!remember(&packet, &flow, verdict))
 			return XDP_PASS;
 	}
-	if (!find_exit(xdp, &packet, &flow.to, &exit))
+	exit = find_exit(xdp, &packet, &flow);
+	if (!exit)
 		return XDP_PASS;
 	if (!keep_up(&flow, &packet)) {
 		count_drop(xdp->ingress_ifindex, &packet, &flow, DROP_FLOWS_FULL);
 		return XDP_DROP;
 	}
-	if (!write_frame(xdp, &packet, &flow.to, &exit))
+	if (!write_frame(xdp, &packet, &flow))
 		return XDP_PASS;
-	return exit.device == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(exit.device, 0);
+	return exit == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(exit, 0);
 }
 
 /* By the driver itself, or by the kernel for drivers that cannot: alike, and told apart by who has attached them. */

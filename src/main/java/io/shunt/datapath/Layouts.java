@@ -3,6 +3,7 @@ package io.shunt.datapath;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import io.shunt.net.Address;
 import java.lang.foreign.MemoryLayout;
@@ -103,6 +104,14 @@ final class Layouts {
                     MemoryLayout.sequenceLayout(3, JAVA_BYTE).withName("pad"))
             .withName("tuple");
 
+    static final StructLayout WAY = MemoryLayout.structLayout(
+                    JAVA_INT.withName("device"),
+                    JAVA_SHORT.withName("epoch"),
+                    JAVA_SHORT.withName("mtu"),
+                    MemoryLayout.sequenceLayout(6, JAVA_BYTE).withName("to"),
+                    MemoryLayout.sequenceLayout(6, JAVA_BYTE).withName("from"))
+            .withName("way");
+
     static final StructLayout FLOW = MemoryLayout.structLayout(
                     TUPLE.withName("from"),
                     TUPLE.withName("to"),
@@ -110,6 +119,7 @@ final class Layouts {
                     JAVA_INT.withName("backend_id"),
                     JAVA_INT.withName("generation"),
                     JAVA_INT.withName("seen"),
+                    WAY.withName("way"),
                     JAVA_INT.withName("host_device"),
                     JAVA_BYTE.withName("state"),
                     JAVA_BYTE.withName("is_reply"),
@@ -202,7 +212,7 @@ final class Layouts {
 
     /** Of the packet programs alone. */
     static final List<StructLayout> PACKET =
-            List.of(TUPLE, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
+            List.of(TUPLE, WAY, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
 
     /** Everything that C and Java both touch in the socket programs. */
     static final List<StructLayout> SHARED = List.of(

@@ -120,6 +120,7 @@ public final class PacketPrograms implements AutoCloseable {
             put(value, "v4", source.v4(), IpFamily.IPV4);
             put(value, "v6", source.v6(), IpFamily.IPV6);
         });
+        forgetWays();
         if (!refusal.isEmpty() && !devices.isEmpty()) {
             sitNowhere = devices.stream()
                     .filter(each -> !each.leadsInside())
@@ -131,6 +132,18 @@ public final class PacketPrograms implements AutoCloseable {
         putShortcuts(devices);
         if (drivers != null) {
             putDrivers(drivers, devices);
+        }
+    }
+
+    /** Whoever looks has heard that devices, addresses or routes have changed. */
+    private void forgetWays() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment only = arena.allocate(JAVA_INT);
+            MemorySegment epoch = arena.allocate(JAVA_INT);
+            BpfMap epochs = object.map("way_epoch");
+            epochs.lookup(only, epoch);
+            epoch.set(JAVA_INT, 0, epoch.get(JAVA_INT, 0) + 1);
+            epochs.update(only, epoch, BpfMap.ANY);
         }
     }
 

@@ -117,8 +117,8 @@ public final class Sweep implements AutoCloseable {
     }
 
     /**
-     * What was put, is not there and was not taken out, nor given up here, the kernel has pushed out. Programs put and take while entries are
-     * counted: so that gives two bounds, and how many they were is known as soon as it is quiet.
+     * What was put, is not there and was not taken out, nor given up here, the kernel has pushed out. Programs put and take
+     * while entries are counted: so that gives two bounds, and how many they were is known as soon as it is quiet.
      */
     private void countEvicted(Moves before, long there, Moves after) {
         long atLeast = before.put - after.taken - there;

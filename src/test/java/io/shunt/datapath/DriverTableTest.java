@@ -160,8 +160,10 @@ class DriverTableTest {
         Run run = node.runAtDriver(in.packet().framed());
         assertThat(run.retval()).isEqualTo(action);
         assertThat(run.out())
-                .hasToString(
-                        out.packet().to(PacketLab.SENDER).from(PacketLab.DEVICE).toString());
+                .hasToString(out.packet()
+                        .to(PacketLab.NEIGHBOUR)
+                        .from(PacketLab.DEVICE)
+                        .toString());
     }
 
     private static Made see(Installed node, Hook hook, Packet in, boolean isLast) {
@@ -179,7 +181,7 @@ class DriverTableTest {
             case XDP_DROP -> new Made(Verdict.DROP, run.out());
             case XDP_TX, XDP_REDIRECT -> {
                 byte[] bytes = run.out().bytes();
-                assertThat(Arrays.copyOf(bytes, 6)).isEqualTo(PacketLab.SENDER);
+                assertThat(Arrays.copyOf(bytes, 6)).isEqualTo(PacketLab.NEIGHBOUR);
                 assertThat(Arrays.copyOfRange(bytes, 6, 12)).isEqualTo(PacketLab.DEVICE);
                 sentOn += isLast ? 1 : 0;
                 redirected += run.retval() == XDP_REDIRECT ? 1 : 0;

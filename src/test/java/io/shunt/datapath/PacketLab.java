@@ -52,6 +52,9 @@ import org.jspecify.annotations.Nullable;
 final class PacketLab implements AutoCloseable {
     static final byte[] DEVICE = {2, 0, 0, 0, 0, 1};
     static final byte[] SENDER = {2, 0, 0, 0, 0, (byte) 0x99};
+
+    /** Each next hop's; far from others, as random packets have bits of those turned over. */
+    static final byte[] NEIGHBOUR = {0x0a, 'n', 'e', 'x', 't', 1};
     /** What the programs write over the link-layer address of what they send to the node itself. */
     static final byte[] DELIVERED = {2, 's', 'h', 'u', 'n', 't'};
 
@@ -144,7 +147,7 @@ final class PacketLab implements AutoCloseable {
     }
 
     private void neighbour(String device, String address) {
-        node.ip("neighbour", "add", address, "lladdr", "02:00:00:00:00:99", "dev", device, "nud", "permanent");
+        node.ip("neighbour", "add", address, "lladdr", "0a:6e:65:78:74:01", "dev", device, "nud", "permanent");
     }
 
     /** Calls on the one thread that is in the node's network namespace. */

@@ -163,8 +163,10 @@ class PacketTableTest {
         Run run = run(node, hook, in, summed);
         Verdict verdict = verdict(run, in);
         if (verdict == Verdict.FORWARD || verdict == Verdict.CONTINUE) {
-            // Whoever sends it on knows better.
-            assertThat(Arrays.copyOf(run.out().bytes(), 12)).isEqualTo(Arrays.copyOf(in.bytes(), 12));
+            // Whoever sends it on knows better, unless the flow's packets went the same way just now.
+            Packet framed = in.to(PacketLab.NEIGHBOUR).from(PacketLab.DEVICE);
+            assertThat(Arrays.copyOf(run.out().bytes(), 12))
+                    .isIn(Arrays.copyOf(in.bytes(), 12), Arrays.copyOf(framed.bytes(), 12));
         }
         return new Made(verdict, run.out());
     }

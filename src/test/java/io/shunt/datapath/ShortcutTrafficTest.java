@@ -191,9 +191,13 @@ class ShortcutTrafficTest {
 
     /** Packets that have gone into the server's pair of veth on the node. */
     private static long sent() {
+        return sent("veth1");
+    }
+
+    private static long sent(String device) {
         return Long.parseLong(node.run("cat", "/proc/net/dev").stream()
                 .map(String::strip)
-                .filter(line -> line.startsWith("veth1:"))
+                .filter(line -> line.startsWith(device + ":"))
                 .findFirst()
                 .orElseThrow()
                 .split("[: ]+")[10]);
@@ -257,11 +261,14 @@ class ShortcutTrafficTest {
     }
 
     private static String linkAddress(Namespace machine, String device) {
+        return macAddress(machine, device).replace(":", "");
+    }
+
+    private static String macAddress(Namespace machine, String device) {
         return machine.ip("-o", "link", "show", "dev", device)
                 .getLast()
                 .split("link/ether ")[1]
-                .split(" ")[0]
-                .replace(":", "");
+                .split(" ")[0];
     }
 
     @ParameterizedTest
@@ -269,6 +276,83 @@ class ShortcutTrafficTest {
     void podThatNobodyHasSpokenToYet_isFoundByItsAddress(Client client) {
         node.ip("neighbour", "flush", "dev", "veth1");
         assertThat(ask(outside, client, nodePort(client, PORT))).startsWith("server@");
+    }
+
+    /** What the programs know of a flow's way is forgotten when the daemon looks, which it does when routes change. */
+    @ParameterizedTest
+    @EnumSource(names = {"UDP4", "UDP6"})
+    void routeThatChanges_isFollowedInTheMiddleOfAConversation(Client client) {
+        String pod = client.either("10.1.1.2", "fd00:1::2");
+        server.namespace().link("eth1", node, "veth3");
+        try (Socket socket = client.socket(outside.traffic())) {
+            node.ip(
+                    "neighbour",
+                    "add",
+                    pod,
+                    "dev",
+                    "veth3",
+                    "lladdr",
+                    macAddress(server.namespace(), "eth1"),
+                    "nud",
+                    "permanent");
+            setShortcut(false);
+            socket.connect(nodePort(client, ECHO_PORT));
+            for (int i = 0; i < 20; i++) {
+                exchange(socket);
+            }
+            long before = sent();
+            node.ip("route", "add", pod, "dev", "veth3", "metric", "1");
+            follow();
+            for (int i = 0; i < 20; i++) {
+                exchange(socket);
+            }
+            assertThat(sent("veth3")).isGreaterThanOrEqualTo(20);
+            // Neighbours may speak to one another at any time.
+            assertThat(sent()).isLessThan(before + 20);
+        } finally {
+            node.ip("link", "del", "veth3");
+            follow();
+        }
+    }
+
+    /** Nobody tells of a rule: the flow's way is asked for again within a second. */
+    @ParameterizedTest
+    @EnumSource(names = {"UDP4", "UDP6"})
+    void ruleThatChanges_isFollowedWithinASecondOrTwo(Client client) {
+        String pod = client.either("10.1.1.2", "fd00:1::2");
+        String family = client.either("-4", "-6");
+        server.namespace().link("eth1", node, "veth3");
+        try (Socket socket = client.socket(outside.traffic())) {
+            node.ip(
+                    "neighbour",
+                    "add",
+                    pod,
+                    "dev",
+                    "veth3",
+                    "lladdr",
+                    macAddress(server.namespace(), "eth1"),
+                    "nud",
+                    "permanent");
+            node.ip(family, "route", "add", pod, "dev", "veth3", "table", "77");
+            socket.connect(nodePort(client, ECHO_PORT));
+            exchange(socket);
+            exchange(socket);
+            node.ip(family, "rule", "add", "to", pod, "lookup", "77", "priority", "7");
+            long before = sent("veth3");
+            await().pollInterval(Duration.ofMillis(10)).until(() -> {
+                exchange(socket);
+                return sent("veth3") > before + 3;
+            });
+        } finally {
+            node.ip(family, "rule", "del", "priority", "7");
+            node.ip("link", "del", "veth3");
+            follow();
+        }
+    }
+
+    private static void exchange(Socket socket) {
+        socket.send("hello");
+        assertThat(socket.receive()).isEqualTo("hello");
     }
 
     /** A real probation: what this daemon says of its devices, it says after that. */
