@@ -82,8 +82,8 @@ static __always_inline struct flow *find_own_entry(const struct flow *flow, cons
 }
 
 /*
- * Copies what is known of such a packet's flow. False if there is none, or if it became another's meanwhile. Not inlined,
- * as the copy takes room that its caller has to leave to others.
+ * Copies what is known of such a packet's flow. False, and nothing, if there is none, or if it became another's meanwhile. Not
+ * inlined, as the copy takes room that its caller has to leave to others.
  */
 __noinline bool find_flow(const struct tuple *tuple, struct flow *copy)
 {
@@ -96,7 +96,10 @@ __noinline bool find_flow(const struct tuple *tuple, struct flow *copy)
 		return false;
 	*copy = *flow;
 	barrier();
-	return same_tuple(&copy->from, tuple) && same_tuple(&flow->from, tuple);
+	if (same_tuple(&copy->from, tuple) && same_tuple(&flow->from, tuple))
+		return true;
+	__builtin_memset(copy, 0, sizeof(*copy));
+	return false;
 }
 
 /* Does it go on to another node as it is? Its replies do not come by here. */
@@ -273,13 +276,15 @@ static __always_inline bool write_progress(struct flow *known, const struct tupl
 {
 	if (!known || !is_of(known, key) || known->is_confirmed != flow->is_confirmed)
 		return false;
+	/* Before it is seen: no way is older than that. */
+	known->way.device = 0;
+	barrier();
 	known->client_closed = flow->client_closed;
 	known->backend_closed = flow->backend_closed;
 	known->state = flow->state;
 	/* Whose port it is, the reply's entry tells: so while nothing is sure it has to know of both. */
 	if (known->is_reply == flow->is_reply || !flow->is_confirmed)
 		known->seen = flow->seen;
-	known->way.device = 0;
 	return true;
 }
 
