@@ -27,10 +27,11 @@ import java.util.stream.Collectors;
  * who makes a device and attaches to it does the one soon after the other. For one thread.
  */
 final class Shortcuts {
-    /** What HostNetwork looks for in its own time is seen at least once more within it. */
+    /** Who begins it is looked at again after it at the latest when HostNetwork looks in its own time. */
     static final Duration PROBATION = Duration.ofSeconds(20);
 
-    private static final Set<String> WITHOUT_QUEUE = Set.of("noqueue", "clsact", "ingress");
+    private static final String NO_QUEUE = "noqueue";
+    private static final Set<String> WITHOUT_QUEUE = Set.of(NO_QUEUE, "clsact", "ingress");
 
     private final LongSupplier clock;
     /** When a device was first seen to be one, without a break since. */
@@ -72,6 +73,7 @@ final class Shortcuts {
                         && link.kind().equals("veth")
                         && link.master() == 0
                         && apart.contains(device)
+                        && kinds.contains(NO_QUEUE)
                         && WITHOUT_QUEUE.containsAll(kinds)
                         && areAlone(kernel, device, kinds, ours)) {
                     candidates.add(device);
