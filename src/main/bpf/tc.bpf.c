@@ -37,20 +37,20 @@
 /* A link-layer address that is nobody's, "\x02shunt": what this node sends to itself by another device has it. */
 #define DELIVERED_TO bpf_cpu_to_be64(0x027368756e740000)
 
-/* How many devices can be shortcuts? Of two whose indexes differ by a multiple of it, one. */
-#define SHORTCUTS 1024
+/* By how many devices can packets leave framed? Of two whose indexes differ by a multiple of it, by one. */
+#define EXITS 1024
 
 /*
- * By which devices may packets be passed straight into the namespace behind them? Pairs of veth where nobody else looks at
- * what goes in, nor makes it wait. A device's index is in the element of that number, modulo all; 0: there is none. An array,
- * since looking into a hash takes as long as much of what a shortcut saves.
+ * By which devices may a packet leave with a link-layer header that is written here, and by which of them straight into the
+ * namespace behind? A device's index is in the element of that number, modulo all; 0: there is none. An array, since looking
+ * into a hash takes as long as much of what is saved.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHORTCUTS);
+	__uint(max_entries, EXITS);
 	__type(key, __u32);
-	__type(value, __u32);
-} shortcuts SEC(".maps");
+	__type(value, struct exit);
+} exits SEC(".maps");
 
 /* How often has the daemon looked anew where the node's devices and routes lead? Ways that were found before do not count. */
 struct {
@@ -339,13 +339,20 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 	return bpf_redirect_neigh(way->ifindex, &next, sizeof(next), 0);
 }
 
+static __always_inline const struct exit *exit_by(__u32 device)
+{
+	__u32 index = device % EXITS;
+	const struct exit *exit = bpf_map_lookup_elem(&exits, &index);
+
+	return exit && exit->device == device ? exit : NULL;
+}
+
 /* Behind a pair of veth the kernel takes the packet for what it was taken for here. */
 static __always_inline bool goes_by_shortcut(struct __sk_buff *skb, const struct way *way)
 {
-	__u32 index = way->device % SHORTCUTS;
-	__u32 *known = bpf_map_lookup_elem(&shortcuts, &index);
+	const struct exit *exit = exit_by(way->device);
 
-	return known && *known == way->device && skb->pkt_type == PACKET_HOST_TYPE;
+	return exit && exit->is_shortcut && skb->pkt_type == PACKET_HOST_TYPE;
 }
 
 /* Can it go on with a link-layer header that is written here? A tag would have to be taken off. */
@@ -387,7 +394,8 @@ static __always_inline __u16 current_epoch(void)
 
 /*
  * Does the way that the flow's packets took just now do for this one? To ask the kernel takes as long as much of the rest
- * together. Once a second a packet asks, and goes by the kernel's neighbour, which has to be seen to be still there.
+ * together. Once a second a packet asks, and goes by the kernel's neighbour, which has to be seen to be still there; but for
+ * shortcuts, whose other end has nobody behind it.
  */
 static __always_inline bool knows_way(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
 {
@@ -395,13 +403,15 @@ static __always_inline bool knows_way(struct __sk_buff *skb, const struct packet
 	       segment_length(skb, packet) <= flow->way.mtu;
 }
 
-/* Two may write at a time: then what they write is alike, and the device comes last. */
+/* Two may write at a time: what they write is alike, unless the way changes in that moment, and good for a second at the most. */
 static __always_inline void remember_way(const struct flow *flow, const struct way *way)
 {
 	struct flow *entry = bpf_map_lookup_elem(&flows, &flow->from);
 
 	if (!entry || !is_of(entry, &flow->from) || entry->seen != flow->seen)
 		return;
+	entry->way.device = 0;
+	barrier();
 	entry->way.epoch = way->epoch;
 	entry->way.mtu = way->mtu;
 	__builtin_memcpy(entry->way.to, way->to, ETH_ALEN);
@@ -567,7 +577,7 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 	if (!forwards)
 		return deliver(skb, packet, flow);
 	/* To whom the neighbour is not known yet, the kernel has to find it out. */
-	if (framed && found == BPF_FIB_LKUP_RET_SUCCESS) {
+	if (framed && found == BPF_FIB_LKUP_RET_SUCCESS && exit_by(way.ifindex)) {
 		struct way known = {.device = way.ifindex, .epoch = epoch, .mtu = way.mtu_result};
 
 		__builtin_memcpy(known.to, way.dmac, ETH_ALEN);

@@ -180,6 +180,12 @@ struct way {
 	__u8 from[6];
 };
 
+/* By which device may a packet leave framed, and does it go straight into the namespace behind? */
+struct exit {
+	__u32 device; /* 0: by none */
+	__u32 is_shortcut;
+};
+
 /* flow.tunnel: do its packets go through one? */
 enum tunnel {
 	TUNNEL_NONE,

@@ -112,6 +112,10 @@ final class Layouts {
                     MemoryLayout.sequenceLayout(6, JAVA_BYTE).withName("from"))
             .withName("way");
 
+    static final StructLayout EXIT = MemoryLayout.structLayout(
+                    JAVA_INT.withName("device"), JAVA_INT.withName("is_shortcut"))
+            .withName("exit");
+
     static final StructLayout FLOW = MemoryLayout.structLayout(
                     TUPLE.withName("from"),
                     TUPLE.withName("to"),
@@ -212,7 +216,7 @@ final class Layouts {
 
     /** Of the packet programs alone. */
     static final List<StructLayout> PACKET =
-            List.of(TUPLE, WAY, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
+            List.of(TUPLE, WAY, EXIT, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
 
     /** Everything that C and Java both touch in the socket programs. */
     static final List<StructLayout> SHARED = List.of(

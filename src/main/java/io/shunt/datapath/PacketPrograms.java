@@ -33,6 +33,7 @@ public final class PacketPrograms implements AutoCloseable {
 
     private final BpfObject object;
     private final DeviceHooks hooks;
+    private final Exits exits;
     private final Shortcuts shortcuts = new Shortcuts(System::nanoTime);
     private final String refusal;
     private Acceleration acceleration = Acceleration.OFF;
@@ -48,6 +49,7 @@ public final class PacketPrograms implements AutoCloseable {
         this.object = object;
         this.refusal = refusal;
         hooks = new DeviceHooks(root, this::program);
+        exits = new Exits(object.map("exits"));
     }
 
     /** Why the kernel does not take the programs; "" if it has. Then packets are not translated. */
@@ -122,14 +124,22 @@ public final class PacketPrograms implements AutoCloseable {
         });
         forgetWays();
         if (!refusal.isEmpty() && !devices.isEmpty()) {
+            exits.put(devices, Set.of());
             sitNowhere = devices.stream()
                     .filter(each -> !each.leadsInside())
                     .map(each -> each.withHooks(Acceleration.OFF))
                     .noneMatch(hooks::sitAt);
             return;
         }
-        hooks.follow(devices.stream().map(each -> each.withHooks(acceleration)).toList());
-        putShortcuts(devices);
+        // What the kernel does not tell of is no shortcut.
+        Set<Integer> straight = Set.of();
+        try {
+            hooks.follow(
+                    devices.stream().map(each -> each.withHooks(acceleration)).toList());
+            straight = shortcutsAmong(devices);
+        } finally {
+            exits.put(devices, straight);
+        }
         if (drivers != null) {
             putDrivers(drivers, devices);
         }
@@ -147,37 +157,13 @@ public final class PacketPrograms implements AutoCloseable {
         }
     }
 
-    private void putShortcuts(Collection<Device> devices) {
-        Set<Integer> known = Set.of();
-        try {
-            known = shortcuts.among(
-                    devices.stream()
-                            .filter(Device::leadsInside)
-                            .map(Device::ifindex)
-                            .collect(Collectors.toSet()),
-                    program("from_host"));
-        } finally {
-            // What the kernel does not tell of is none.
-            put(object.map("shortcuts"), known);
-        }
-    }
-
-    /** Makes an array say which devices these are: each in the element of its index, modulo all. */
-    private static void put(BpfMap array, Set<Integer> devices) {
-        Map<Integer, Integer> wanted = new HashMap<>();
-        devices.forEach(device -> wanted.put(device % array.maxEntries(), device));
-        Map<Integer, Integer> changes = new HashMap<>();
-        array.forEach((index, device) -> {
-            int element = index.get(JAVA_INT, 0);
-            int now = wanted.getOrDefault(element, 0);
-            if (device.get(JAVA_INT, 0) != now) {
-                changes.put(element, now);
-            }
-        });
-        try (Arena arena = Arena.ofConfined()) {
-            changes.forEach((element, device) -> array.update(
-                    arena.allocateFrom(JAVA_INT, element), arena.allocateFrom(JAVA_INT, device), BpfMap.ANY));
-        }
+    private Set<Integer> shortcutsAmong(Collection<Device> devices) {
+        return shortcuts.among(
+                devices.stream()
+                        .filter(Device::leadsInside)
+                        .map(Device::ifindex)
+                        .collect(Collectors.toSet()),
+                program("from_host"));
     }
 
     /** A device without an entry is one whose packets go up untouched. */
@@ -281,12 +267,20 @@ public final class PacketPrograms implements AutoCloseable {
         return object.map(name);
     }
 
-    /** Lets go of the programs; where they sit, they stay. */
+    /**
+     * Lets go of the programs; where they sit, they stay.
+     *
+     * @throws BpfException if the shortcuts cannot be taken back
+     */
     @Override
     public void close() {
-        if (drivers != null) {
-            drivers.close();
+        try {
+            exits.forgetShortcuts();
+        } finally {
+            if (drivers != null) {
+                drivers.close();
+            }
+            object.close();
         }
-        object.close();
     }
 }

@@ -100,7 +100,7 @@ public final class PinnedMaps {
         decoders.put("fragments", PinnedMaps::fragment);
         decoders.put("drops", PinnedMaps::drop);
         decoders.put("device_sources", PinnedMaps::deviceSources);
-        decoders.put("shortcuts", PinnedMaps::shortcut);
+        decoders.put("exits", PinnedMaps::exit);
         return decoders;
     }
 
@@ -161,9 +161,14 @@ public final class PinnedMaps {
         return fields;
     }
 
-    private static Map<String, ?> shortcut(MemorySegment key, MemorySegment value) {
-        int device = value.get(JAVA_INT, 0);
-        return device == 0 ? Map.of() : fields("device", device);
+    private static Map<String, ?> exit(MemorySegment key, MemorySegment value) {
+        Exits.Exit exit = Exits.Exit.read(value);
+        if (exit.device() == 0) {
+            return Map.of();
+        }
+        Map<String, Object> fields = fields("device", exit.device());
+        fields.put("shortcut", exit.isShortcut());
+        return fields;
     }
 
     private static Map<String, ?> set(MemorySegment key, MemorySegment value) {

@@ -158,7 +158,9 @@ final class DaemonProcess implements AutoCloseable {
                 throw failure("no device was a shortcut within " + PATIENCE, null);
             }
             LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(SELDOM_MILLIS));
-            PinnedMaps.dump(bpfRoot, (map, entry) -> found[0] |= map.equals("shortcuts"));
+            PinnedMaps.dump(
+                    bpfRoot,
+                    (map, entry) -> found[0] |= map.equals("exits") && Boolean.TRUE.equals(entry.get("shortcut")));
         }
     }
 

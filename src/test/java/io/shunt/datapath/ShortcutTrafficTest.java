@@ -1,5 +1,6 @@
 package io.shunt.datapath;
 
+import static java.lang.foreign.MemoryLayout.PathElement.groupElement;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -28,6 +29,7 @@ import io.shunt.testbed.Traffic.Socket;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -160,21 +162,26 @@ class ShortcutTrafficTest {
     }
 
     private static void setShortcut(boolean isOne) {
-        BpfMap shortcuts = installation.packets().map("shortcuts");
-        int device = node.index("veth1");
+        setExit(new Exits.Exit(node.index("veth1"), isOne));
+    }
+
+    private static void setExit(Exits.Exit exit) {
+        BpfMap exits = installation.packets().map("exits");
         try (Arena arena = Arena.ofConfined()) {
-            shortcuts.update(
-                    arena.allocateFrom(JAVA_INT, device % shortcuts.maxEntries()),
-                    arena.allocateFrom(JAVA_INT, isOne ? device : 0),
-                    BpfMap.ANY);
+            MemorySegment value = arena.allocate(Layouts.EXIT);
+            exit.write(value);
+            exits.update(arena.allocateFrom(JAVA_INT, node.index("veth1") % exits.maxEntries()), value, BpfMap.ANY);
         }
     }
 
+    private static Set<Exits.Exit> exits() {
+        Set<Exits.Exit> found = new HashSet<>();
+        installation.packets().map("exits").forEach((key, value) -> found.add(Exits.Exit.read(value)));
+        return found;
+    }
+
     private static boolean isShortcut() {
-        boolean[] found = new boolean[1];
-        int device = node.index("veth1");
-        installation.packets().map("shortcuts").forEach((key, value) -> found[0] |= value.get(JAVA_INT, 0) == device);
-        return found[0];
+        return exits().contains(new Exits.Exit(node.index("veth1"), true));
     }
 
     private static Peer nodePort(Client client, int port) {
@@ -348,6 +355,33 @@ class ShortcutTrafficTest {
             node.ip("link", "del", "veth3");
             follow();
         }
+    }
+
+    /** Its frames may begin with something else than Ethernet's header. */
+    @ParameterizedTest
+    @EnumSource(names = {"UDP4", "UDP6"})
+    void wayByADeviceThatIsNoExit_isNotKept(Client client) {
+        try (Socket socket = client.socket(outside.traffic())) {
+            socket.connect(nodePort(client, ECHO_PORT));
+            await().until(() -> {
+                exchange(socket);
+                return devicesOnTheWay().contains(node.index("veth1"));
+            });
+            setExit(Exits.Exit.NONE);
+            // The way that is known lasts for no more than a second.
+            await().until(() -> {
+                exchange(socket);
+                return !devicesOnTheWay().contains(node.index("veth1"));
+            });
+            assertThat(devicesOnTheWay()).contains(node.index("eth0"));
+        }
+    }
+
+    private static Set<Integer> devicesOnTheWay() {
+        long device = Layouts.FLOW.byteOffset(groupElement("way"), groupElement("device"));
+        Set<Integer> devices = new HashSet<>();
+        installation.packets().map("flows").forEach((key, value) -> devices.add(value.get(JAVA_INT, device)));
+        return devices;
     }
 
     private static void exchange(Socket socket) {
