@@ -36,7 +36,8 @@ final class NodeSite implements AutoCloseable {
             for (NodePort port : ports) {
                 write(manifests.path(), port);
             }
-            List<String> all = new ArrayList<>(List.of("--hostname-override", NODE_NAME));
+            // The last so that all programs are there to be looked at.
+            List<String> all = new ArrayList<>(List.of("--hostname-override", NODE_NAME, "--end-stale-tcp=true"));
             all.addAll(List.of(flags));
             daemon = closing.add(
                     DaemonProcess.start(cgroup, node, "file:" + manifests.path(), all.toArray(String[]::new)));
