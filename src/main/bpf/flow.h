@@ -126,16 +126,25 @@ static __always_inline struct entry_count *new_count(void)
 	return bpf_map_lookup_elem(&flows_new_count, &only);
 }
 
-/* Puts an entry into `flows_new`. False: there is one already, or there is no room. */
+static __always_inline void count_put(__u32 entries)
+{
+	struct entry_count *count = new_count();
+
+	if (count)
+		__sync_fetch_and_add(&count->put, entries);
+}
+
+/* Puts an entry into `flows_new`, which is still to be counted. False: there is one already, or there is no room. */
+static __always_inline bool put_uncounted(const struct flow *flow)
+{
+	return !bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_NOEXIST);
+}
+
 static __always_inline bool put_first(const struct flow *flow)
 {
-	struct entry_count *count;
-
-	if (bpf_map_update_elem(&flows_new, &flow->from, flow, BPF_NOEXIST))
+	if (!put_uncounted(flow))
 		return false;
-	count = new_count();
-	if (count)
-		__sync_fetch_and_add(&count->put, 1);
+	count_put(1);
 	return true;
 }
 

@@ -38,11 +38,12 @@ static __always_inline bool is_free(const struct flow *flow)
 __noinline int reserve(const struct flow *forward)
 {
 	struct flow reply, *known;
+	bool is_put;
 
 	if (!forward)
 		return NO_ROOM;
 	turn_flow_round(forward, &reply);
-	if (!put_first(&reply)) {
+	if (!put_uncounted(&reply)) {
 		known = bpf_map_lookup_elem(&flows_new, &reply.from);
 		if (!known)
 			return NO_ROOM;
@@ -53,11 +54,12 @@ __noinline int reserve(const struct flow *forward)
 		take_new(&reply.to);
 		turn_round(&forward->from, &reply.to);
 		take_new(&reply.from);
-		if (!put_first(&reply))
+		if (!put_uncounted(&reply))
 			return TAKEN;
 	}
 	known = bpf_map_lookup_elem(&flows, &reply.from);
 	if (known && !is_over(known)) {
+		count_put(1);
 		take_new(&reply.from);
 		return TAKEN;
 	}
@@ -66,7 +68,9 @@ __noinline int reserve(const struct flow *forward)
 		bpf_map_delete_elem(&flows, &reply.to);
 		bpf_map_delete_elem(&flows, &reply.from);
 	}
-	return put_new(forward) ? RESERVED : NO_ROOM;
+	is_put = put_uncounted(forward);
+	count_put(is_put ? 2 : 1);
+	return is_put || put_new(forward) ? RESERVED : NO_ROOM;
 }
 
 /*
