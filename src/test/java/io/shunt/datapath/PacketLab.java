@@ -250,6 +250,13 @@ final class PacketLab implements AutoCloseable {
                 installation.packets().follow(network, sources);
                 return null;
             });
+            new Exits(map("exits"))
+                    .put(
+                            List.of(
+                                    network("eth0"),
+                                    network("tun0"),
+                                    new PacketPrograms.Device(index("cni0"), "cni0", true, true)),
+                            Set.of());
         }
 
         private PacketPrograms.Device network(String name) {
