@@ -112,6 +112,7 @@ static __always_inline bool is_direct(const struct flow *flow)
 static __always_inline void turn_flow_round(const struct flow *flow, struct flow *other)
 {
 	*other = *flow;
+	other->way.device = 0;
 	if (is_direct(flow))
 		return;
 	turn_round(&flow->to, &other->from);

@@ -94,25 +94,56 @@ __noinline long find_way(struct __sk_buff *skb, const struct packet *packet, con
 	return packet && to && way ? ask_way(skb, packet, to, way, flags) : -1;
 }
 
-/* Makes the node speak for the client, from the address that speaks on the way to the backend. */
-__noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, struct tuple *to)
+static __always_inline const struct exit *exit_by(__u32 device)
 {
-	struct bpf_fib_lookup way = {};
-	struct address client;
-	long found;
+	__u32 index = device % EXITS;
+	const struct exit *exit = bpf_map_lookup_elem(&exits, &index);
 
-	if (!packet || !to)
-		return 0;
-	client = to->source;
-	to->source = unspecified(packet->is_v4);
-	found = find_way(skb, packet, to, &way, source_flags());
-	to->source = speaker(packet, found, &way, &client);
-	return 0;
+	return exit && exit->device == device ? exit : NULL;
+}
+
+static __always_inline __u16 current_epoch(void)
+{
+	__u32 only = 0;
+	__u32 *epoch = bpf_map_lookup_elem(&way_epoch, &only);
+
+	return epoch ? *epoch : 0;
+}
+
+static __always_inline struct way known_way(const struct bpf_fib_lookup *found, __u16 epoch, __u16 mtu)
+{
+	struct way way = {.device = found->ifindex, .epoch = epoch, .mtu = mtu};
+
+	__builtin_memcpy(way.to, found->dmac, ETH_ALEN);
+	__builtin_memcpy(way.from, found->smac, ETH_ALEN);
+	return way;
 }
 
 /* What every way has to let through (RFC 8200; of IPv4, what everyone has to receive, RFC 791). */
 #define LEAST_MTU4 576
 #define LEAST_MTU6 1280
+
+/*
+ * Makes the node speak for the client, from the address that speaks on the way to the backend. A TCP connection's first
+ * packet goes the way that was found for that; the next one asks again, and for the neighbour too.
+ */
+__noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, struct flow *flow)
+{
+	struct bpf_fib_lookup way = {};
+	struct address client;
+	__u16 epoch = current_epoch();
+	long found;
+
+	if (!packet || !flow)
+		return 0;
+	client = flow->to.source;
+	flow->to.source = unspecified(packet->is_v4);
+	found = find_way(skb, packet, &flow->to, &way, source_flags());
+	flow->to.source = speaker(packet, found, &way, &client);
+	if (found == BPF_FIB_LKUP_RET_SUCCESS && packet->tuple.protocol == IPPROTO_TCP && exit_by(way.ifindex))
+		flow->way = known_way(&way, epoch, packet->is_v4 ? LEAST_MTU4 : LEAST_MTU6);
+	return 0;
+}
 
 /* Nobody sends less for being told that less is let through: a tunnel that takes too much of the way is of no use. */
 __noinline bool has_room(struct __sk_buff *skb, const struct packet *packet, const struct tuple *to)
@@ -339,14 +370,6 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct packet *
 	return bpf_redirect_neigh(way->ifindex, &next, sizeof(next), 0);
 }
 
-static __always_inline const struct exit *exit_by(__u32 device)
-{
-	__u32 index = device % EXITS;
-	const struct exit *exit = bpf_map_lookup_elem(&exits, &index);
-
-	return exit && exit->device == device ? exit : NULL;
-}
-
 /* Behind a pair of veth the kernel takes the packet for what it was taken for here. */
 static __always_inline bool goes_by_shortcut(struct __sk_buff *skb, const struct way *way)
 {
@@ -382,14 +405,6 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct way *way)
 	skb->mark = 0;
 	skb->priority = 0;
 	return bpf_redirect_peer(way->device, 0);
-}
-
-static __always_inline __u16 current_epoch(void)
-{
-	__u32 only = 0;
-	__u32 *epoch = bpf_map_lookup_elem(&way_epoch, &only);
-
-	return epoch ? *epoch : 0;
 }
 
 /*
@@ -578,10 +593,8 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		return deliver(skb, packet, flow);
 	/* To whom the neighbour is not known yet, the kernel has to find it out. */
 	if (framed && found == BPF_FIB_LKUP_RET_SUCCESS && exit_by(way.ifindex)) {
-		struct way known = {.device = way.ifindex, .epoch = epoch, .mtu = way.mtu_result};
+		struct way known = known_way(&way, epoch, way.mtu_result);
 
-		__builtin_memcpy(known.to, way.dmac, ETH_ALEN);
-		__builtin_memcpy(known.from, way.smac, ETH_ALEN);
 		if (flow->is_confirmed)
 			remember_way(flow, &known);
 		if (goes_by_shortcut(skb, &known))
@@ -735,7 +748,7 @@ decided:
 		return answer(skb, &packet, from);
 	case DIRECT:
 		if (!is_here(&flow)) {
-			masquerade(skb, &packet, &flow.to);
+			masquerade(skb, &packet, &flow);
 			if (!same_address(&flow.to.source, &flow.from.source) && has_room(skb, &packet, &flow.to))
 				flow.tunnel = TUNNEL_INTO;
 		}
@@ -743,7 +756,7 @@ decided:
 			goto drop;
 		break;
 	case MASQUERADE:
-		masquerade(skb, &packet, &flow.to);
+		masquerade(skb, &packet, &flow);
 		__attribute__((fallthrough));
 	case FOLLOW:
 	case EVADE:

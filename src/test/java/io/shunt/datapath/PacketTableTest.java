@@ -154,21 +154,43 @@ class PacketTableTest {
         assertThat(see(node, Hook.OUTSIDE, wrapped, false).verdict()).isEqualTo(Verdict.PASS);
     }
 
+    /** The kernel has just told the way for the sake of the source. A datagram may be all that its flow sends: it has to ask. */
+    @ParameterizedTest
+    @EnumSource
+    void firstPacketInTheNodesName_isFramed_ofAConnectionOnly(PacketTable.Net net) {
+        Installed node = lab.installed(PacketCase.settings(false, false, List.of()));
+        assertThat(isFramedFirst(node, new PacketTable.Talk(net, Protocol.TCP))).isTrue();
+        assertThat(isFramedFirst(node, new PacketTable.Talk(net, Protocol.UDP))).isFalse();
+    }
+
+    private static boolean isFramedFirst(Installed node, PacketTable.Talk talk) {
+        node.reset();
+        node.put(talk.nodePort(PacketTable.ANYWHERE, talk.here()));
+        Packet first = Draft.first(talk.asks()).packet().framed();
+        assertThat(see(node, Hook.OUTSIDE, first, false).verdict()).isEqualTo(Verdict.FORWARD);
+        node.reset();
+        node.put(talk.nodePort(PacketTable.ANYWHERE, talk.here()));
+        byte[] out = node.run(Hook.OUTSIDE, first, false).out().bytes();
+        return Arrays.equals(out, 0, 6, PacketLab.NEIGHBOUR, 0, 6) && Arrays.equals(out, 6, 12, PacketLab.DEVICE, 0, 6);
+    }
+
     private static void check(PacketCase each, boolean summed) {
         Installed node = lab.installed(each.settings());
         PacketCheck.check(each, node, (hook, in, isLast) -> see(node, hook, in, summed && isLast));
     }
 
+    /** @return a packet that goes on with the link-layer addresses that it came with, whoever writes those it leaves with */
     static Made see(Installed node, Hook hook, Packet in, boolean summed) {
         Run run = run(node, hook, in, summed);
         Verdict verdict = verdict(run, in);
-        if (verdict == Verdict.FORWARD || verdict == Verdict.CONTINUE) {
-            // Whoever sends it on knows better, unless the flow's packets went the same way just now.
-            Packet framed = in.to(PacketLab.NEIGHBOUR).from(PacketLab.DEVICE);
-            assertThat(Arrays.copyOf(run.out().bytes(), 12))
-                    .isIn(Arrays.copyOf(in.bytes(), 12), Arrays.copyOf(framed.bytes(), 12));
+        if (verdict != Verdict.FORWARD && verdict != Verdict.CONTINUE) {
+            return new Made(verdict, run.out());
         }
-        return new Made(verdict, run.out());
+        byte[] before = Arrays.copyOf(in.bytes(), 12);
+        // Whoever sends it on knows better, unless the flow's packets went the same way just now.
+        Packet framed = in.to(PacketLab.NEIGHBOUR).from(PacketLab.DEVICE);
+        assertThat(Arrays.copyOf(run.out().bytes(), 12)).isIn(before, Arrays.copyOf(framed.bytes(), 12));
+        return new Made(verdict, run.out().to(Arrays.copyOf(before, 6)).from(Arrays.copyOfRange(before, 6, 12)));
     }
 
     /** Older kernels cannot be told that a device has summed up a packet. */
