@@ -74,13 +74,14 @@ final class ConfigurationDoc {
                 | on a | annotation | value | meaning |
                 |---|---|---|---|
                 | Service | `shunt.io/algorithm` | `random` or `maglev` | How packets from elsewhere get a backend, in place of `--algorithm`. With `maglev` the client's address and port choose it, on every node the same; with session affinity the address alone. |
+                | Service | `shunt.io/forwarding` | `snat`, `dsr` or `hybrid` | How clients from elsewhere reach its backends on other nodes, in place of `--forwarding`; [what `dsr` asks of the network](architecture.md#direct-server-return). |
                 | EndpointSlice | `shunt.io/weight` | 1 to 1000 | How many connections each of its endpoints gets, as against those of other slices, which without it have 1. Only with `maglev`. |
 
                 A value that is none of these is reported, with the object and the cure, and counts as none: the
-                Service is served as `--algorithm` says, the endpoints have weight 1. From files the file is the unit:
-                it says what it said before.
+                Service is served as `--algorithm` and `--forwarding` say, the endpoints have weight 1. From files the
+                file is the unit: it says what it said before.
 
-                **How much room Maglev takes**: a table of `--maglev-table-size` slots of 8 bytes, 128 KiB by default, for
+                **How much room Maglev takes**: a table of `--maglev-table-size` slots of 4 bytes, 64 KiB by default, for
                 each Service port and IP family that has two or more backends, and as much again where
                 `externalTrafficPolicy` or `internalTrafficPolicy` is Local and not all backends are on the node. The
                 kernel has half of three slots a backend (`--max-backends`) for them, which is 24 tables where both are at
