@@ -134,8 +134,9 @@ final class StatusCollector implements MultiCollector {
                 .metricSnapshot(Series.counters(
                         "shunt_socket_errors",
                         "What the programs could not do, by cause: tcp_origin_lost and udp_origin_lost let a"
-                                + " socket see its backend's address, bad_set refused an attempt, tunnel_narrow hid"
-                                + " a client that should have been answered straight, as the MTU is too small",
+                                + " socket see its backend's address, bad_set refused an attempt, affinity_lost"
+                                + " forgot which backend a client is to stay with, tunnel_narrow hid a client that"
+                                + " should have been answered straight, as the MTU is too small",
                         status.socketErrors(),
                         error -> Labels.of("cause", error.cause()),
                         ErrorCount::count))
