@@ -8,6 +8,7 @@ import io.shunt.config.KubeProxyConfiguration;
 import io.shunt.config.KubeProxySetting;
 import io.shunt.config.KubeProxySettings;
 import io.shunt.daemon.RunOptions;
+import io.shunt.daemon.StartupException;
 import io.shunt.datapath.Acceleration;
 import io.shunt.datapath.FlowTimeouts;
 import io.shunt.libbpf.Cpus;
@@ -443,8 +444,8 @@ final class RunCommand implements Callable<Integer> {
         if (cgroupRoot == null) {
             Path found = new MountTable(MOUNTS)
                     .cgroup2()
-                    .orElseThrow(() -> wrong("no cgroup2 file system is mounted: mount one (mount -t cgroup2 none"
-                            + " /sys/fs/cgroup), or give --cgroup-root"));
+                    .orElseThrow(() -> new StartupException("no cgroup2 file system is mounted: mount one (mount -t"
+                            + " cgroup2 none /sys/fs/cgroup), or give --cgroup-root"));
             warnOfPart(found, "mount the host's /sys/fs/cgroup (hostPath) elsewhere, and name that by --cgroup-root");
             return found;
         }

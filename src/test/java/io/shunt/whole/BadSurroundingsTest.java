@@ -115,7 +115,7 @@ class BadSurroundingsTest {
                 "--source=file:" + site.manifests(),
                 "--bpf-root=" + site.bpfRoot(),
                 "--metrics-bind-address=[::1]:0");
-        assertThat(complaint(outcome, 2))
+        assertThat(complaint(outcome, 1))
                 .isEqualTo("shunt run: no cgroup2 file system is mounted: mount one (mount -t cgroup2 none"
                         + " /sys/fs/cgroup), or give --cgroup-root");
     }
