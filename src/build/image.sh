@@ -87,6 +87,7 @@ for package in $packages; do
     install -D -m 644 "/usr/share/doc/$package/copyright" "$root/usr/share/doc/$package/copyright"
 done
 install -D -m 644 LICENSE "$root/usr/share/doc/shunt/copyright"
+install -m 644 src/main/bpf/LICENSE.* "$root/usr/share/doc/shunt/"
 install -D -m 644 target/shunt.cdx.json "$root/usr/share/sbom/shunt.cdx.json"
 take /etc/os-release
 echo "hosts: files dns" > "$root/etc/nsswitch.conf"
