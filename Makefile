@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 IMAGE ?= shunt:dev
 BASE ?= debian:trixie-slim
+PACKETS ?= 10000000
+SEED ?= 1
 CC := cc
 
 HOME_DIR := target/shunt
@@ -28,6 +30,9 @@ test: root build ## run all tests: against the kernel, in network namespaces, as
 unit: deps ## run the tests that need no root
 	@src/build/deps.sh test
 	@$(MVN) test -DexcludedTags=kernel,process
+
+fuzz: root deps ## compare the packet programs with their model for PACKETS (10000000) random packets; SEED=7 makes others
+	@$(MVN) test -Dtest=PacketFuzzTest -Dshunt.fuzz.packets=$(PACKETS) -Dshunt.fuzz.seed=$(SEED)
 
 bench: root build ## measure, and write the results with a plot to docs/benchmarks/; ONLY=connect measures one part
 	@src/build/deps.sh bench
@@ -95,4 +100,4 @@ $(HOME_DIR)/shunt.aot: $(HOME_DIR)/lib/shunt.jar $(HOME_DIR)/bin/shunt $(HOME_DI
 target/traffic: src/test/c/traffic.c src/test/c/Makefile | deps
 	@$(MAKE) -s -C $(<D)
 
-.PHONY: help demo test unit bench build fmt docs image image-root sbom clean deps root rootuser
+.PHONY: help demo test unit fuzz bench build fmt docs image image-root sbom clean deps root rootuser

@@ -29,14 +29,18 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The packet programs against {@link PacketModel}: random packets, most of them of conversations, some of them broken, while
- * the table changes. As a rule for some seconds; {@code -Dshunt.fuzz.packets=10000000} makes it run so many, however long
- * that takes, and {@code -Dshunt.fuzz.seed=7} others. What the programs choose at random is not in the seed.
+ * the table changes. As a rule for some seconds; {@code -Dshunt.fuzz.packets=10000000} makes each of the two tests run so
+ * many, a quarter by each of the rules, however long that takes, and {@code -Dshunt.fuzz.seed=7} others. What the programs
+ * choose at random is not in the seed.
  */
 @Tag("kernel")
 class PacketFuzzTest {
     private static final long PACKETS = Long.getLong("shunt.fuzz.packets", 0);
     private static final long SEED = Long.getLong("shunt.fuzz.seed", 1);
     private static final long NANOS = TimeUnit.MILLISECONDS.toNanos(3_500);
+
+    /** How often who waits for many packets hears how far it has come, to within an epoch. */
+    private static final long TELL_NANOS = TimeUnit.SECONDS.toNanos(3);
 
     /** Fewer than the programs remember before they have to forget. */
     private static final int MOST_ENTRIES = 8_000;
@@ -99,6 +103,7 @@ class PacketFuzzTest {
         RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
         long wanted = PACKETS / Rules.values().length;
         long start = System.nanoTime();
+        long told = start;
         try (PacketLab lab = accelerated ? PacketLab.accelerated() : new PacketLab()) {
             Installed node = lab.installed(rules.settings);
             RandomPackets source = new RandomPackets(random, rules.settings);
@@ -108,6 +113,12 @@ class PacketFuzzTest {
                     epoch(node, source, rules, seed, end, start);
                     return null;
                 });
+                if (PACKETS > 0 && System.nanoTime() - told >= TELL_NANOS) {
+                    told = System.nanoTime();
+                    System.out.printf(
+                            "PacketFuzzTest %s, seed %d: %,d of %,d packets in %.1f s%n",
+                            rules, seed, packets, wanted, (told - start) / 1e9);
+                }
             }
         }
         double seconds = (System.nanoTime() - start) / 1e9;
