@@ -1,6 +1,7 @@
 package io.shunt.chart;
 
 import com.marcnuri.helm.Helm;
+import com.marcnuri.helm.LintResult;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PodSpec;
@@ -10,6 +11,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.dataformat.yaml.YAMLMapper;
 
 /** The chart, rendered by helm with some values. */
 public final class Chart {
@@ -48,6 +54,45 @@ public final class Chart {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /**
+     * What `helm lint --strict` says of it with these values, in YAML. helm-java's lint takes none beside the chart's own,
+     * so that they become its own, in a copy.
+     *
+     * @param directory for the copy
+     */
+    static LintResult lint(String values, Path directory) throws IOException {
+        Path copy = directory.resolve("shunt");
+        copy(DIRECTORY, copy);
+        Path own = copy.resolve("values.yaml");
+        ObjectMapper yaml = new YAMLMapper();
+        ObjectNode merged = (ObjectNode) yaml.readTree(Files.readString(own));
+        merge(merged, yaml.readTree(values));
+        Files.writeString(own, yaml.writeValueAsString(merged));
+        return new Helm(copy).lint().strict().call();
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, to.resolve(from.relativize(file)));
+            }
+        }
+    }
+
+    /** As helm does: objects are merged, null takes a value away, and all else takes another's place. */
+    private static void merge(ObjectNode values, JsonNode more) {
+        more.properties().forEach(field -> {
+            JsonNode before = values.get(field.getKey());
+            if (field.getValue().isNull()) {
+                values.remove(field.getKey());
+            } else if (before instanceof ObjectNode object && field.getValue().isObject()) {
+                merge(object, field.getValue());
+            } else {
+                values.set(field.getKey(), field.getValue());
+            }
+        });
     }
 
     public List<HasMetadata> objects() {

@@ -168,6 +168,23 @@ class ChartTest {
 
     @ParameterizedTest
     @EnumSource
+    void whatIsInstalled_passesStrictLint(Values values) throws IOException {
+        LintResult result = Chart.lint(values.yaml, directory);
+
+        assertThat(result.isFailed()).as(result.getMessages().toString()).isFalse();
+    }
+
+    @Test
+    void lint_looksAtTheValuesGiven() throws IOException {
+        LintResult result = Chart.lint("maglev: {tableSize: many}", directory);
+
+        assertThat(result.isFailed()).isTrue();
+        assertThat(result.getMessages())
+                .anySatisfy(message -> assertThat(message).contains("maglev"));
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void theDaemon_takesWhatIsRendered(Values values) throws IOException {
         Container daemon = Chart.of(values.yaml).daemon();
 
