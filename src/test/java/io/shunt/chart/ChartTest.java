@@ -26,6 +26,7 @@ import io.shunt.chart.StrictObjects.PrometheusRule;
 import io.shunt.chart.StrictObjects.ServiceMonitor;
 import io.shunt.cli.CommandTree;
 import io.shunt.cli.RunFlags;
+import io.shunt.net.Prefix;
 import io.shunt.source.FakeApiServer;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -42,6 +43,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -607,6 +609,26 @@ class ChartTest {
                 });
     }
 
+    @Test
+    void addresses_mayBeWrittenInAnyWay() {
+        String values = """
+                nodePort: {addresses: [0.0.0.0/0, 255.255.255.255/32, 10.1.2.3/8, "::/0", "::1/128", "fd00::/8",
+                  "fd00:1:2:3:4:5:6:7/99", "1:2:3:4:5:6:7::/112", "::2:3:4:5:6:7:8/127", "FD00::A:b/100", "1::3:4:5:6:7:8/9"]}
+                clusterCIDR: fd00:10:244::/56,10.244.0.0/16
+                healthzBindAddress: "[fd00::10]:65535"
+                metricsBindAddress: 192.0.2.10:1
+                """;
+        Chart chart = Chart.of(USUAL + values);
+
+        assertThat(chart.daemon().getArgs())
+                .filteredOn(argument -> argument.startsWith("--nodeport-addresses="))
+                .singleElement(InstanceOfAssertFactories.STRING)
+                .satisfies(argument -> assertThat(
+                                argument.replaceFirst(".*=", "").split(","))
+                        .hasSize(11)
+                        .allSatisfy(range -> assertThat(Prefix.parse(range)).isPresent()));
+    }
+
     /** What no cluster could run, and what helm says of it. */
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
@@ -625,6 +647,19 @@ class ChartTest {
             {k8sServiceHost: a, healthzBindAddress: "1.2.3.4:1", metricsBindAddress: "1.2.3.4:1"} | are both 1.2.3.4:1: give two ports
             {k8sServiceHost: a, nodePort: {addresses: [192.0.2.1]}}             | addresses
             {k8sServiceHost: a, conntrack: {udpTimeout: 30}}                    | udpTimeout
+            {k8sServiceHost: a, healthzBindAddress: "0.0.0.0:70000"}            | healthzBindAddress is 0.0.0.0:70000: give an address and a port from 1 to 65535
+            {k8sServiceHost: a, metricsBindAddress: "256.0.0.1:1"}              | metricsBindAddress is 256.0.0.1:1: give an address and a port
+            {k8sServiceHost: a, metricsBindAddress: "[::1::]:1"}                | metricsBindAddress is [::1::]:1: give an address and a port
+            {k8sServiceHost: a, nodePort: {addresses: [10.0.0.0/8, 999.1.1.1/200]}} | nodePort.addresses has 999.1.1.1/200: give CIDRs, as 10.0.0.0/8 or fd00::/8, or [primary]
+            {k8sServiceHost: a, nodePort: {addresses: ["fd00::/129"]}}          | nodePort.addresses has fd00::/129
+            {k8sServiceHost: a, nodePort: {addresses: [primary, 10.0.0.0/8]}}   | nodePort.addresses has primary
+            {k8sServiceHost: a, clusterCIDR: 999.1.1.1/200}                     | clusterCIDR is 999.1.1.1/200: give a CIDR, or one of each family, as 10.244.0.0/16,fd00:10:244::/56
+            {k8sServiceHost: a, clusterCIDR: "10.244.0.0/16,10.1.0.0/16"}       | clusterCIDR is 10.244.0.0/16,10.1.0.0/16: give a CIDR, or one of each family
+            {k8sServiceHost: a, clusterCIDR: "fd00::/56,fd01:2:3:4:5:6:7:8/56"} | clusterCIDR is fd00::/56,fd01:2:3:4:5:6:7:8/56: give a CIDR, or one of each family
+            {k8sServiceHost: a, clusterCIDR: "fd00::1::/56"}                    | clusterCIDR is fd00::1::/56
+            {k8sServiceHost: a, maglev: {tableSize: 16384}}                     | maglev.tableSize is 16384, which is no prime number: the next is 16411
+            {k8sServiceHost: a, maglev: {tableSize: 130321}}                    | maglev.tableSize is 130321, which is no prime number: the next is 130337
+            {k8sServiceHost: a, maglev: {maxTables: 16388}}                     | maglev.maxTables is 16388: give 16387 at most with maglev.tableSize=16381
             {k8sServiceHost: a, securityContext: {capabilities: [CAP_BPF]}}     | capabilities
             {k8sServiceHost: a, updateStrategy: {rollingUpdate: {maxSurge: 1}}} | maxSurge
             {k8sServiceHost: a, resources: {limit: {memory: 1Gi}}}              | limit
