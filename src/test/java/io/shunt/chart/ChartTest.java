@@ -660,6 +660,12 @@ class ChartTest {
             {k8sServiceHost: a, maglev: {tableSize: 16384}}                     | maglev.tableSize is 16384, which is no prime number: the next is 16411
             {k8sServiceHost: a, maglev: {tableSize: 130321}}                    | maglev.tableSize is 130321, which is no prime number: the next is 130337
             {k8sServiceHost: a, maglev: {maxTables: 16388}}                     | maglev.maxTables is 16388: give 16387 at most with maglev.tableSize=16381
+            {k8sServiceHost: a, extraEnv: [{value: b}]}                         | name
+            {k8sServiceHost: a, extraEnv: [{name: A, values: b}]}               | values
+            {k8sServiceHost: a, extraEnv: [{name: A, value: 9}]}                | value
+            {k8sServiceHost: a, extraVolumeMounts: [{name: a, mountPath: /a, readonly: true}]} | readonly
+            {k8sServiceHost: a, imagePullSecrets: [{}]}                         | imagePullSecrets
+            {k8sServiceHost: a, imagePullSecrets: [{name: ""}]}                 | imagePullSecrets
             {k8sServiceHost: a, securityContext: {capabilities: [CAP_BPF]}}     | capabilities
             {k8sServiceHost: a, updateStrategy: {rollingUpdate: {maxSurge: 1}}} | maxSurge
             {k8sServiceHost: a, resources: {limit: {memory: 1Gi}}}              | limit
