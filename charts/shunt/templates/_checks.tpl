@@ -27,14 +27,20 @@
 {{- if and (not .Values.k8sServiceHost) (not .Values.kubeProxy.running) }}
 {{- fail "k8sServiceHost is empty: without kube-proxy the kubernetes Service is not there until Shunt has reached the API server. Give an address of the API server that needs no Service (k8sServiceHost=192.0.2.10), or k8sServiceHost=auto on kubeadm's clusters, or kubeProxy.running=true while kube-proxy runs on the same nodes" }}
 {{- end }}
-{{- range $field, $address := dict "healthzBindAddress" (include "shunt.healthz" .) "metricsBindAddress" (include "shunt.metrics" .) }}
+{{- $healthz := include "shunt.healthz" . }}
+{{- $metrics := include "shunt.metrics" . }}
+{{- range $field, $address := dict "healthzBindAddress" $healthz "metricsBindAddress" $metrics }}
 {{- $form := printf "^(%s|\\[%s\\]):[0-9]+$" (include "shunt.ipv4" $) (include "shunt.ipv6" $) }}
 {{- if or (not (regexMatch $form $address)) (gt (include "shunt.port" $address | int) 65535) }}
 {{- fail (printf "%s is %s: give an address and a port from 1 to 65535, as 0.0.0.0:10256 or [::1]:10256" $field $address) }}
 {{- end }}
 {{- end }}
-{{- if eq (include "shunt.healthz" .) (include "shunt.metrics" .) }}
-{{- fail (printf "healthzBindAddress and metricsBindAddress are both %s: give two ports" (include "shunt.healthz" .)) }}
+{{- if eq $healthz $metrics }}
+{{- fail (printf "healthzBindAddress and metricsBindAddress are both %s: give two ports" $healthz) }}
+{{- end }}
+{{- $all := or (not (include "shunt.host" $healthz)) (not (include "shunt.host" $metrics)) }}
+{{- if and $all (eq (include "shunt.port" $healthz) (include "shunt.port" $metrics)) }}
+{{- fail (printf "healthzBindAddress and metricsBindAddress are %s and %s, and the one takes the port at all addresses: give two ports" $healthz $metrics) }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
 {{- fail "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true, so every sample would be there twice: enable one" }}

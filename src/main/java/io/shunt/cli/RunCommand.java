@@ -324,10 +324,14 @@ final class RunCommand implements Callable<Integer> {
                 address(settings, KubeProxySettings.HEALTHZ_BIND_ADDRESS, KubeProxySettings.HEALTHZ_PORT_FLAG);
         InetSocketAddress metrics =
                 address(settings, KubeProxySettings.METRICS_BIND_ADDRESS, KubeProxySettings.METRICS_PORT_FLAG);
-        if (healthz != null && healthz.getPort() != 0 && healthz.equals(metrics)) {
-            throw wrong(settings.name(KubeProxySettings.HEALTHZ_BIND_ADDRESS) + " and "
-                    + settings.name(KubeProxySettings.METRICS_BIND_ADDRESS) + " are both " + HostPort.format(healthz)
-                    + ": give two ports");
+        if (healthz != null && metrics != null && HostPort.clash(healthz, metrics)) {
+            String names = settings.name(KubeProxySettings.HEALTHZ_BIND_ADDRESS) + " and "
+                    + settings.name(KubeProxySettings.METRICS_BIND_ADDRESS);
+            throw wrong(
+                    healthz.equals(metrics)
+                            ? names + " are both " + HostPort.format(healthz) + ": give two ports"
+                            : names + " are " + HostPort.format(healthz) + " and " + HostPort.format(metrics)
+                                    + ", and the one takes the port at all addresses: give two ports");
         }
         return new RunOptions(
                 source,

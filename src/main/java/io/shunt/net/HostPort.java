@@ -35,6 +35,18 @@ public final class HostPort {
         return (host.isV4() ? host : "[" + host + "]") + ":" + address.getPort();
     }
 
+    /**
+     * Whether nobody can listen at both: they have one port, and one address, or one of them stands for all addresses.
+     * 0.0.0.0 and :: stand for those of both families, as Java listens.
+     */
+    public static boolean clash(InetSocketAddress one, InetSocketAddress other) {
+        return one.getPort() != 0
+                && one.getPort() == other.getPort()
+                && (one.equals(other)
+                        || one.getAddress().isAnyLocalAddress()
+                        || other.getAddress().isAnyLocalAddress());
+    }
+
     private static InetAddress inet(Address address) {
         return InetAddress.ofLiteral(address.toString());
     }

@@ -616,7 +616,7 @@ class ChartTest {
                   "fd00:1:2:3:4:5:6:7/99", "1:2:3:4:5:6:7::/112", "::2:3:4:5:6:7:8/127", "FD00::A:b/100", "1::3:4:5:6:7:8/9"]}
                 clusterCIDR: fd00:10:244::/56,10.244.0.0/16
                 healthzBindAddress: "[fd00::10]:65535"
-                metricsBindAddress: 192.0.2.10:1
+                metricsBindAddress: 192.0.2.10:65535
                 """;
         Chart chart = Chart.of(USUAL + values);
 
@@ -645,6 +645,8 @@ class ChartTest {
             {k8sServiceHost: a, loadBalancer: {acceleration: off}}              | acceleration
             {k8sServiceHost: a, healthzBindAddress: "10256"}                    | healthzBindAddress
             {k8sServiceHost: a, healthzBindAddress: "1.2.3.4:1", metricsBindAddress: "1.2.3.4:1"} | are both 1.2.3.4:1: give two ports
+            {k8sServiceHost: a, healthzBindAddress: "0.0.0.0:10249"}            | healthzBindAddress and metricsBindAddress are 0.0.0.0:10249 and 127.0.0.1:10249, and the one takes the port at all addresses: give two ports
+            {k8sServiceHost: a, healthzBindAddress: "[fd00::1]:1", metricsBindAddress: "[::]:1"} | are [fd00::1]:1 and [::]:1, and the one takes
             {k8sServiceHost: a, nodePort: {addresses: [192.0.2.1]}}             | addresses
             {k8sServiceHost: a, conntrack: {udpTimeout: 30}}                    | udpTimeout
             {k8sServiceHost: a, healthzBindAddress: "0.0.0.0:70000"}            | healthzBindAddress is 0.0.0.0:70000: give an address and a port from 1 to 65535

@@ -258,6 +258,10 @@ class RunCommandTest {
                 "--config=/nowhere | --config /nowhere is not a file that can be read: give one",
                 "--metrics-bind-address=0.0.0.0:10256 | --healthz-bind-address and --metrics-bind-address are both"
                         + " 0.0.0.0:10256: give two ports",
+                "--healthz-bind-address=[::]:10249 | --healthz-bind-address and --metrics-bind-address are [::]:10249 and"
+                        + " 127.0.0.1:10249, and the one takes the port at all addresses: give two ports",
+                "--metrics-bind-address=[fd00::1]:10256 | --healthz-bind-address and --metrics-bind-address are"
+                        + " 0.0.0.0:10256 and [fd00::1]:10256, and the one takes the port at all addresses: give two ports",
             })
     void wrongValue_isSaidInOneLine_andExits2(String flag, String message) {
         assertThat(shell.run("run", flag)).isEqualTo(2);
@@ -398,6 +402,16 @@ class RunCommandTest {
                 .isZero();
         assertThat(ran().healthzBindAddress()).isEqualTo(new InetSocketAddress(InetAddress.ofLiteral("192.0.2.1"), 9));
         assertThat(ran().metricsBindAddress().getPort()).isEqualTo(10249);
+    }
+
+    @Test
+    void onePortAtTwoAddresses_isTaken() {
+        assertThat(shell.run("run", "--healthz-bind-address=192.0.2.1:10249", "--metrics-bind-address=127.0.0.1:10249"))
+                .as(shell.err())
+                .isZero();
+        assertThat(shell.run("run", "--healthz-bind-address=0.0.0.0:0", "--metrics-bind-address=127.0.0.1:0"))
+                .as(shell.err())
+                .isZero();
     }
 
     /** What GCE's configure-helper.sh starts kube-proxy with, and flags of every other kind. */
