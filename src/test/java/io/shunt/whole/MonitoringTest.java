@@ -24,14 +24,18 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -39,17 +43,38 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What dashboards and alerts ask, the chart's own and kubernetes-mixin's, of what a running daemon says: Prometheus' own
- * engine, in promtool, answers from one scrape of a daemon in a cluster that has seen some traffic.
+ * engine, in promtool, answers from two scrapes of a daemon in a cluster, with traffic, changes and an API server in
+ * trouble between them. What that has brought every minute brings again.
  */
 @Tag("kernel")
 @Tag("process")
 class MonitoringTest {
     private static final String NODE = "192.168.7.1";
+    private static final int HEALTH_CHECK = 32_000;
+    private static final String INSTANCE = "node-1:10249";
     private static final Set<String> OF_THE_TARGET = Set.of("job", "instance");
+
+    /** What happens to a cluster in other trouble than this one's: the beginnings of selectors. */
+    private static final List<String> STILL = List.of(
+            // No call fails, and nobody else writes to the maps.
+            "shunt_map_call_errors_total",
+            "shunt_socket_errors_total",
+            "shunt_device_failures_total",
+            "shunt_audit_repairs_total",
+            // No backend leaves, and this Service has one.
+            "shunt_stale_sockets_ended_total",
+            "kubeproxy_conntrack_reconciler_deleted_entries_total",
+            "shunt_service_refused_total{job=\"kube-proxy\", namespace=\"test\", service=\"web\"}",
+            // No change takes 5 s: the share of those that do is 0.
+            "kubeproxy_network_programming_duration_seconds_bucket{job=\"kube-proxy\", le=~",
+            // No conversation gets old, and there is room for all.
+            "shunt_flows_forgotten_total",
+            "shunt_flows_evicted_total");
 
     @TempDir
     private static Path directory;
 
+    private static Scrape earlier;
     private static Scrape scrape;
 
     @BeforeAll
@@ -62,11 +87,13 @@ class MonitoringTest {
             node.address("eth0", NODE + "/24");
             NodePod server = site.node().pod("web");
             server.traffic().serve(Protocol.TCP, server.v4(), Site.HTTP, "web");
+            site.node().traffic().serve(Protocol.TCP, NODE, HEALTH_CHECK, "another");
             FakeApiServer api = node.call(() -> site.add(new FakeApiServer().start()));
             api.put("{apiVersion: v1, kind: Node, metadata: {name: node-1}}");
             api.put(service("web", "10.96.0.10", 30080));
-            api.put(Manifest.slice("web", "IPv4", List.of(server.v4()), "http " + Site.HTTP + " TCP")
-                    .substring("---\n".length()));
+            api.put(slice("web", "IPv4", server.v4()));
+            api.put(service("web6", "fd00:96::10", 30081));
+            api.put(slice("web6", "IPv6", server.v6()));
             api.put(service("empty", "10.96.0.12", 30082));
             Path kubeconfig = Files.writeString(directory.resolve("kubeconfig"), """
                     apiVersion: v1
@@ -81,19 +108,97 @@ class MonitoringTest {
                             "--kubeconfig=" + kubeconfig,
                             "--devices=eth0")
                     .awaitServing();
-            await().atMost(DaemonProcess.PATIENCE)
-                    .ignoreExceptionsInstanceOf(CallFailedException.class)
-                    .untilAsserted(() ->
-                            assertThat(outside.traffic().request(NODE, 30080)).isEqualTo("web"));
             URI metrics = URI.create("http://" + daemon.metricsAddress() + "/metrics");
-            // Before the second Service is programmed it is the node itself that refuses, and counts nothing.
-            await().atMost(DaemonProcess.PATIENCE).untilAsserted(() -> {
-                assertThatExceptionOfType(CallFailedException.class)
-                        .isThrownBy(() -> outside.traffic().request(NODE, 30082));
-                scrape = node.call(() -> scrape(metrics));
-                assertThat(scrape.named("shunt_service_drops_total")).isNotEmpty();
+            ask(outside);
+            earlier = scrapeWhen(node, metrics, page -> {
+                assertThat(page.named("shunt_service_drops_total")).isNotEmpty();
+                assertThat(requests(page, "201")).isPositive();
+            });
+            ask(outside);
+            change(api, server);
+            trouble(api, node, metrics);
+            scrape = scrapeWhen(node, metrics, page -> {
+                // Those that say that it runs, and that a port is taken.
+                assertThat(requests(page, "201")).isGreaterThan(requests(earlier, "201"));
+                assertThat(lists(page)).isGreaterThan(lists(earlier));
+                assertThat(page.named("kubeproxy_network_programming_duration_seconds_count"))
+                        .hasSize(2)
+                        .allSatisfy(family -> assertThat(family.value()).isPositive());
             });
         }
+    }
+
+    /** Connections to a Service that has a backend, and to one that has none. */
+    private static void ask(Pod outside) {
+        await().atMost(DaemonProcess.PATIENCE)
+                .ignoreExceptionsInstanceOf(CallFailedException.class)
+                .untilAsserted(
+                        () -> assertThat(outside.traffic().request(NODE, 30080)).isEqualTo("web"));
+        assertThatExceptionOfType(CallFailedException.class)
+                .isThrownBy(() -> outside.traffic().request(NODE, 30082));
+    }
+
+    /** Two whose cause is known by its time, and one that the daemon has to complain of, as a port is taken. */
+    private static void change(FakeApiServer api, NodePod server) {
+        api.put(slice("web", "IPv4", server.v4()));
+        api.put(slice("web6", "IPv6", server.v6()));
+        api.put("""
+                apiVersion: v1
+                kind: Service
+                metadata: {name: checked, namespace: test}
+                spec:
+                  type: LoadBalancer
+                  clusterIP: 10.96.0.13
+                  externalTrafficPolicy: Local
+                  healthCheckNodePort: %d
+                  ports: [{name: http, port: 80, protocol: TCP, nodePort: 30083}]
+                """.formatted(HEALTH_CHECK));
+    }
+
+    /** It answers watches by what it should not, then forgets, so that all is listed anew. */
+    private static void trouble(FakeApiServer api, Namespace node, URI metrics) {
+        Map<String, String> codes = Map.of("/nodes", "304", "/endpointslices", "404", "/services", "500");
+        codes.forEach((part, code) -> api.answer(part, Integer.parseInt(code), ""));
+        api.dropWatches();
+        scrapeWhen(
+                node,
+                metrics,
+                page -> assertThat(codes.values())
+                        .allSatisfy(code -> assertThat(requests(page, code)).isPositive()));
+        api.compact();
+        api.answerWell();
+    }
+
+    private static double requests(Scrape page, String code) {
+        return page.named("rest_client_requests_total").stream()
+                .filter(sample -> code.equals(sample.labels().get("code")))
+                .mapToDouble(Sample::value)
+                .sum();
+    }
+
+    private static double lists(Scrape page) {
+        return page.named("rest_client_request_duration_seconds_count").stream()
+                .filter(sample -> "GET".equals(sample.labels().get("verb")))
+                .mapToDouble(Sample::value)
+                .sum();
+    }
+
+    private static Scrape scrapeWhen(Namespace node, URI metrics, Consumer<Scrape> condition) {
+        List<Scrape> pages = new ArrayList<>();
+        await().atMost(DaemonProcess.PATIENCE).untilAsserted(() -> {
+            pages.add(node.call(() -> scrape(metrics)));
+            condition.accept(pages.getLast());
+        });
+        return pages.getLast();
+    }
+
+    private static String slice(String service, String type, String address) {
+        return Manifest.slice(service, type, List.of(address), "http " + Site.HTTP + " TCP")
+                .substring("---\n".length())
+                .replace(
+                        "namespace: test,",
+                        "namespace: test, annotations: {endpoints.kubernetes.io/last-change-trigger-time: \""
+                                + Instant.now() + "\"},");
     }
 
     private static Scrape scrape(URI metrics) throws IOException {
@@ -109,7 +214,7 @@ class MonitoringTest {
                 metadata: {name: %s, namespace: test}
                 spec:
                   type: NodePort
-                  clusterIP: %s
+                  clusterIP: "%s"
                   ports: [{name: http, port: 80, protocol: TCP, nodePort: %d}]
                 """.formatted(name, clusterIp, nodePort);
     }
@@ -127,10 +232,18 @@ class MonitoringTest {
                 .toList();
     }
 
-    /** Each sample of the scrape as Prometheus would keep it, and one of each drop that may come. */
-    private static List<Sample> kept() {
-        List<Sample> kept = new ArrayList<>();
-        scrape.samples.forEach(sample -> kept.add(ofTarget(sample.name(), sample.labels(), sample.value())));
+    /** The series as Prometheus would keep them, and one of each drop that may come. */
+    private static List<String> kept() {
+        Map<Identity, Double> before = new HashMap<>();
+        earlier.samples.forEach(sample -> before.put(new Identity(sample.name(), sample.labels()), sample.value()));
+        List<String> kept = new ArrayList<>();
+        for (Sample sample : scrape.samples) {
+            Identity series = new Identity(sample.name(), sample.labels());
+            kept.add(series.with(
+                    isCounter(sample.name())
+                            ? rising(before.get(series), sample.value())
+                            : plain(sample.value()) + "+0x20"));
+        }
         for (String name : List.of("shunt_drops_total", "shunt_service_drops_total")) {
             Sample drop = scrape.named(name).getFirst();
             DropReasons.all().stream()
@@ -139,39 +252,59 @@ class MonitoringTest {
                         Map<String, String> labels = new LinkedHashMap<>(drop.labels());
                         labels.put("reason", reason);
                         labels.replace("service", "web");
-                        kept.add(ofTarget(name, labels, 1));
+                        kept.add(new Identity(name, labels).with("0+1x20"));
                     });
         }
-        kept.add(ofTarget("up", Map.of(), 1));
-        return kept.stream().distinct().toList();
+        kept.add(new Identity("up", Map.of()).with("1+0x20"));
+        return kept;
     }
 
-    private static Sample ofTarget(String name, Map<String, String> labels, double value) {
-        Map<String, String> all = new LinkedHashMap<>(labels);
-        all.put("job", "kube-proxy");
-        all.put("instance", "node-1:10249");
-        return new Sample(name, all, value);
+    private static boolean isCounter(String name) {
+        return "counter".equals(scrape.types.get(name))
+                || "histogram".equals(scrape.types.get(name.replaceFirst("_(bucket|sum|count)$", "")));
     }
 
-    private static String series(Sample sample) {
-        return "    - series: '" + sample.name()
-                + sample.labels().entrySet().stream()
-                        .map(label -> label.getKey() + "=\"" + label.getValue().replace("'", "''") + '"')
-                        .collect(Collectors.joining(", ", "{", "}"))
-                + "'\n      values: '" + BigDecimal.valueOf(sample.value()).toPlainString() + "+0x20'\n";
+    private static String rising(@Nullable Double before, double now) {
+        return before == null
+                ? "_ " + plain(now) + '+' + plain(now) + "x19"
+                : plain(before) + '+' + plain(now - before) + "x20";
     }
 
-    /** What of these has no answer, as promtool says it; nothing if all have one. */
+    private static String plain(double value) {
+        return BigDecimal.valueOf(value).toPlainString();
+    }
+
+    private record Identity(String name, Map<String, String> labels) {
+        /** A line of promtool's, as the series of one target. */
+        String with(String values) {
+            Map<String, String> all = new LinkedHashMap<>(labels);
+            all.put("job", "kube-proxy");
+            all.put("instance", INSTANCE);
+            return "    - series: '" + name
+                    + all.entrySet().stream()
+                            .map(label ->
+                                    label.getKey() + "=\"" + label.getValue().replace("'", "''") + '"')
+                            .collect(Collectors.joining(", ", "{", "}"))
+                    + "'\n      values: '" + values + "'\n";
+        }
+    }
+
+    /** What of these has no answer, or one with NaN in it, as promtool says it; nothing if all have one. */
     private static String unanswered(Set<String> expressions) throws IOException {
+        return refused(expressions, "count((%1$s) >= -Inf) == bool count(%1$s)");
+    }
+
+    /** For which of these a condition does not come to 1. */
+    private static String refused(Set<String> expressions, String condition) throws IOException {
         StringBuilder test = new StringBuilder(
                 "rule_files: [" + Path.of("charts/shunt/rules.yaml").toAbsolutePath()
                         + "]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  input_series:\n");
-        kept().forEach(sample -> test.append(series(sample)));
+        kept().forEach(test::append);
         test.append("  promql_expr_test:\n");
         for (String expression : expressions) {
-            test.append("    - expr: 'count(")
-                    .append(expression.replace("'", "''"))
-                    .append(") > bool 0'\n      eval_time: 15m\n      exp_samples: [{labels: '{}', value: 1}]\n");
+            test.append("    - expr: '")
+                    .append(condition.formatted(expression).replace("'", "''"))
+                    .append("'\n      eval_time: 15m\n      exp_samples: [{labels: '{}', value: 1}]\n");
         }
         Files.writeString(directory.resolve("test.yaml"), test);
         Promtool.Outcome outcome = Promtool.run(directory, "test", "rules", "test.yaml");
@@ -200,10 +333,30 @@ class MonitoringTest {
     }
 
     @Test
+    void everyRate_rises_butOfWhatDoesNotHappenHere() throws IOException {
+        Set<String> rates = queries().stream()
+                .filter(Query::always)
+                .filter(query -> query.expr().contains("rate(") || query.expr().contains("increase("))
+                .filter(query -> query.selectors().stream()
+                        .noneMatch(each -> STILL.stream().anyMatch(each::startsWith)))
+                .map(Query::expr)
+                .collect(Collectors.toCollection(TreeSet::new));
+
+        assertThat(rates).hasSizeGreaterThan(30);
+        assertThat(refused(rates, "sum(%s) > bool 0")).isEmpty();
+    }
+
+    @Test
     void anUnknownSeries_isFound() throws IOException {
         assertThat(unanswered(Set.of("shunt_healthy", "shunt_health", "shunt_drops_total{reason=\"none\"}")))
                 .contains("count(shunt_health)", "none")
                 .doesNotContain("count(shunt_healthy)");
+    }
+
+    @Test
+    void notANumber_isFound() throws IOException {
+        assertThat(unanswered(Set.of("up / 0"))).isEmpty();
+        assertThat(unanswered(Set.of("shunt_failed_services / 0"))).isNotEmpty();
     }
 
     @Test
