@@ -222,6 +222,7 @@ class MonitoringTest {
     private static List<Query> mixin() throws IOException {
         return Files.readAllLines(Path.of("src/test/resources/prometheus/kube-proxy-dashboard.txt")).stream()
                 .filter(line -> !line.startsWith("#"))
+                .map(line -> line.replace("$cluster", "").replace("$instance", INSTANCE))
                 .map(expr -> new Query("kubernetes-mixin", expr, Set.of(), true))
                 .toList();
     }
