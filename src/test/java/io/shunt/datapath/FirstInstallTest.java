@@ -20,15 +20,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * kube-proxy has left its rules, which nobody took away, and there are connections by them. Rules of its shape
- * (pkg/proxy/iptables/proxier.go); without comments.
+ * (pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go); without comments.
  */
 @Tag("kernel")
 @ParameterizedClass
@@ -40,13 +40,18 @@ class FirstInstallTest {
     /** The CNI's policy lets no node forward to another. */
     private static final List<Place> PLACES = List.of(Place.NEAR, Place.FAR, Place.NODE);
 
+    private enum Mode {
+        IPTABLES,
+        NFTABLES
+    }
+
     @Parameter
     private Between between;
 
     @TempDir
     private Path directory;
 
-    private void writeKubeProxysRules(TwoNodes nodes, Client family) throws IOException {
+    private void writeIptables(TwoNodes nodes, Client family) throws IOException {
         StringBuilder rules = new StringBuilder("""
                 *filter
                 :KUBE-FORWARD - [0:0]
@@ -102,11 +107,84 @@ class FirstInstallTest {
                 .run(family.either("iptables-restore", "ip6tables-restore"), "--noflush", file.toString());
     }
 
-    @Test
-    void connectionsByItsRulesGoOn_andNewOnesComeToUs() throws IOException {
+    private void writeNftables(TwoNodes nodes, Client family) throws IOException {
+        String ip = family.either("ip", "ip6");
+        StringBuilder chains = new StringBuilder();
+        List<String> clusterIps = new ArrayList<>();
+        List<String> nodePorts = new ArrayList<>();
+        for (Place place : PLACES) {
+            for (Protocol protocol : List.of(Protocol.TCP, Protocol.UDP)) {
+                String name = protocol + "-" + place;
+                String address = place.address(family);
+                String transport = protocol.name().toLowerCase(Locale.ROOT);
+                clusterIps.add("%s . %s . %d : goto service-%s"
+                        .formatted(Door.CLUSTER_IP.at(family, 0).address(), transport, portOf(place), name));
+                nodePorts.add("%s . %d : goto external-%s".formatted(transport, portOf(place), name));
+                chains.append(
+                        """
+                        chain endpoint-%1$s {
+                          %2$s saddr %3$s jump mark-for-masquerade
+                          meta l4proto %4$s dnat to %5$s:%6$d
+                        }
+                        chain service-%1$s { numgen random mod 1 vmap { 0 : goto endpoint-%1$s }; }
+                        chain external-%1$s {
+                          jump mark-for-masquerade
+                          goto service-%1$s
+                        }
+                        """.formatted(name, ip, address, transport, family.either(address, "[" + address + "]"), ECHO));
+            }
+        }
+        String rules = """
+                table %1$s kube-proxy {
+                  %2$s
+                  map service-ips {
+                    type %3$s . inet_proto . inet_service : verdict
+                    elements = { %4$s }
+                  }
+                  map service-nodeports {
+                    type inet_proto . inet_service : verdict
+                    elements = { %5$s }
+                  }
+                  set nodeport-ips {
+                    type %3$s
+                    elements = { %6$s }
+                  }
+                  chain mark-for-masquerade { mark set mark or 0x4000; }
+                  chain masquerading {
+                    mark and 0x4000 == 0 return
+                    mark set mark xor 0x4000
+                    masquerade fully-random
+                  }
+                  chain services {
+                    %1$s daddr . meta l4proto . th dport vmap @service-ips
+                    %1$s daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports
+                  }
+                  chain nat-prerouting { type nat hook prerouting priority -100; jump services; }
+                  chain nat-output { type nat hook output priority -100; jump services; }
+                  chain nat-postrouting { type nat hook postrouting priority 100; jump masquerading; }
+                }
+                """.formatted(
+                        ip,
+                        chains,
+                        family.either("ipv4_addr", "ipv6_addr"),
+                        String.join(", ", clusterIps),
+                        String.join(", ", nodePorts),
+                        Door.NODE_PORT.at(family, 0).address());
+        Path file = Files.writeString(directory.resolve(ip), rules);
+        nodes.first().node().namespace().run("nft", "-f", file.toString());
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void connectionsByItsRulesGoOn_andNewOnesComeToUs(Mode mode) throws IOException {
         try (TwoNodes nodes = new TwoNodes(between)) {
-            writeKubeProxysRules(nodes, Client.TCP4);
-            writeKubeProxysRules(nodes, Client.TCP6);
+            for (Client family : List.of(Client.TCP4, Client.TCP6)) {
+                if (mode == Mode.IPTABLES) {
+                    writeIptables(nodes, family);
+                } else {
+                    writeNftables(nodes, family);
+                }
+            }
             List<Socket> streams = converse(nodes, Client.TCP4, Client.TCP6);
             List<Socket> datagrams = converse(nodes, Client.UDP4_CONNECTED, Client.UDP6_CONNECTED);
             nodes.first().install();
