@@ -5,12 +5,14 @@ import io.shunt.cluster.Occurrence;
 import io.shunt.config.ConfigFile;
 import io.shunt.config.ConfigFileWatch;
 import io.shunt.host.HostNetwork;
+import io.shunt.host.KubeProxyTraces;
 import io.shunt.net.HostPort;
 import io.shunt.source.Source;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
@@ -57,6 +59,7 @@ public final class Daemon {
                 options.source(),
                 faces.healthzAddress().map(HostPort::format).orElse("none"),
                 faces.metricsAddress().map(HostPort::format).orElse("none"));
+        Thread.ofPlatform().daemon().name("kube-proxy-traces").start(Daemon::tellOfKubeProxy);
         return exitCode.join();
     }
 
@@ -66,6 +69,18 @@ public final class Daemon {
         }
         if (!options.remark().isEmpty()) {
             log.warn("of the configuration, {}", options.remark());
+        }
+    }
+
+    /** While one is changed for the other both may be here; a fault it is only if nobody knows. */
+    private static void tellOfKubeProxy() {
+        List<String> traces = KubeProxyTraces.now();
+        if (!traces.isEmpty()) {
+            log.warn(
+                    "kube-proxy serves on this node, or has left its rules ({}): they translate what Shunt leaves alone, to"
+                            + " endpoints that may be gone. Remove kube-proxy, then `shunt cleanup --kube-proxy-rules`"
+                            + " (docs/migrate.md)",
+                    String.join(", ", traces));
         }
     }
 

@@ -1,6 +1,7 @@
 package io.shunt.whole;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
@@ -72,6 +73,23 @@ class BadSurroundingsTest {
                         "shunt run: --bpf-root " + root + " is not in a bpffs: mount one there (mount -t bpf bpf DIR)"
                                 + " or choose a directory below /sys/fs/bpf");
         assertThat(root).doesNotExist();
+    }
+
+    @Test
+    void rulesOfKubeProxy_areToldOf_andNoObstacle() {
+        site.node().namespace().run("nft", "add table ip kube-proxy");
+        DaemonProcess daemon = site.start(
+                        Launcher.plain()
+                                .under(
+                                        "nsenter",
+                                        "--net=" + site.node().namespace().path()),
+                        "file:" + site.manifests())
+                .awaitServing();
+
+        await().atMost(DaemonProcess.PATIENCE)
+                .untilAsserted(() -> assertThat(daemon.log())
+                        .contains(
+                                "(table ip kube-proxy)", "Remove kube-proxy, then `shunt cleanup --kube-proxy-rules`"));
     }
 
     @Test
