@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.Banner;
@@ -59,7 +60,15 @@ public final class Daemon {
                 options.source(),
                 faces.healthzAddress().map(HostPort::format).orElse("none"),
                 faces.metricsAddress().map(HostPort::format).orElse("none"));
-        Thread.ofPlatform().daemon().name("kube-proxy-traces").start(Daemon::tellOfKubeProxy);
+        // Not while there is much else to do.
+        CompletableFuture.delayedExecutor(
+                        5,
+                        TimeUnit.SECONDS,
+                        look -> Thread.ofPlatform()
+                                .daemon()
+                                .name("kube-proxy-traces")
+                                .start(look))
+                .execute(Daemon::tellOfKubeProxy);
         return exitCode.join();
     }
 
