@@ -205,7 +205,7 @@ struct flow {
 	__u32 backend_id;
 	__u32 generation;
 	__u32 seen; /* seconds since the machine started */
-	struct way way;    /* of this direction, once it is confirmed; found out in the second in which it was seen */
+	struct way way;    /* of this direction, found out in the second in which it was seen */
 	__u32 host_device; /* by which a client on this node spoke, and wants to be answered; 0: it is none */
 	__u8 state;        /* enum flow_state */
 	__u8 is_reply;
