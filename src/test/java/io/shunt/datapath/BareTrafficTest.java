@@ -3,26 +3,23 @@ package io.shunt.datapath;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shunt.datapath.NodeFixture.Client;
+import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.libbpf.Rtnetlink;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
-import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Backend.State;
 import io.shunt.table.Reach;
-import io.shunt.table.VirtualService;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Closing;
 import io.shunt.testbed.Namespace;
 import io.shunt.testbed.Node;
 import io.shunt.testbed.Node.NodePod;
-import io.shunt.testbed.Peer;
 import io.shunt.testbed.Pod;
 import io.shunt.testbed.Traffic;
 import io.shunt.testbed.Traffic.Socket;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -153,10 +150,16 @@ class BareTrafficTest {
             for (Place place : Place.values()) {
                 State state = State.of(true, place != Place.OTHER_NODE);
                 Address address = Address.of(client.either(place.v4, place.v6));
-                ground.put(installation, service(client, port(place), List.of(new Backend(address, SERVER, state))));
-                ground.put(installation, service(client, echoPort(place), List.of(new Backend(address, ECHO, state))));
+                ground.put(
+                        installation,
+                        TwoNodes.service(
+                                client, port(place), Reach.CLUSTER, List.of(new Backend(address, SERVER, state))));
+                ground.put(
+                        installation,
+                        TwoNodes.service(
+                                client, echoPort(place), Reach.CLUSTER, List.of(new Backend(address, ECHO, state))));
             }
-            ground.put(installation, service(client, WITHOUT_BACKEND, List.of()));
+            ground.put(installation, TwoNodes.service(client, WITHOUT_BACKEND, Reach.CLUSTER, List.of()));
         }
     }
 
@@ -166,27 +169,6 @@ class BareTrafficTest {
 
     private static int echoPort(Place place) {
         return FIRST_ECHO_PORT + place.ordinal();
-    }
-
-    private static VirtualService service(Client client, int port, List<Backend> backends) {
-        return new VirtualService(
-                client.protocol() + "-" + client.family() + "-" + port,
-                Map.of(
-                        client.nodePort(port),
-                        new Access(Reach.CLUSTER, Reach.CLUSTER, false, true),
-                        client.frontend("10.96.0.10", "fd00:96::10", port),
-                        Access.OPEN),
-                backends,
-                List.of(),
-                0);
-    }
-
-    private static Peer nodePort(Client client, int port) {
-        return new Peer(client.either("192.168.7.1", "fd07::1"), port);
-    }
-
-    private static Peer clusterIp(Client client, int port) {
-        return new Peer(client.either("10.96.0.10", "fd00:96::10"), port);
     }
 
     @AfterAll
@@ -224,7 +206,7 @@ class BareTrafficTest {
             case NODE -> client.either("192.168.7.9", "fd07::9");
             case OTHER_NODE -> client.either("192.168.6.1", "fd06::1");
         };
-        assertThat(client.ask(outside, nodePort(client, port(place)))).isEqualTo(place + "@" + speaker);
+        assertThat(client.ask(outside, Door.NODE_PORT.at(client, port(place)))).isEqualTo(place + "@" + speaker);
     }
 
     @ParameterizedTest
@@ -236,7 +218,8 @@ class BareTrafficTest {
             clients.add(node.traffic());
         }
         for (Traffic traffic : clients) {
-            assertThat(client.ask(traffic, clusterIp(client, port(place)))).startsWith(place + "@");
+            assertThat(client.ask(traffic, Door.CLUSTER_IP.at(client, port(place))))
+                    .startsWith(place + "@");
         }
     }
 
@@ -249,7 +232,7 @@ class BareTrafficTest {
     @MethodSource("everyTransfer")
     void largeTransfers_arriveAsTheyWere(Client client, Place place) {
         try (Socket socket = client.socket(outside)) {
-            socket.connect(nodePort(client, echoPort(place)));
+            socket.connect(Door.NODE_PORT.at(client, echoPort(place)));
             socket.transfer(BYTES);
         }
     }
@@ -259,7 +242,7 @@ class BareTrafficTest {
     void fragments_goTheWayOfTheFirst(Client client) {
         for (Place place : Place.values()) {
             try (Socket socket = client.socket(outside)) {
-                socket.connect(nodePort(client, echoPort(place)));
+                socket.connect(Door.NODE_PORT.at(client, echoPort(place)));
                 socket.transfer(9_000);
             }
         }
@@ -271,7 +254,7 @@ class BareTrafficTest {
         for (Traffic traffic : List.of(outside, machine)) {
             NodeFixture.assertFails("ECONNREFUSED", () -> {
                 try (Socket socket = client.socket(traffic)) {
-                    socket.connect(nodePort(client, WITHOUT_BACKEND));
+                    socket.connect(Door.NODE_PORT.at(client, WITHOUT_BACKEND));
                     socket.send("hello");
                     socket.receive();
                 }

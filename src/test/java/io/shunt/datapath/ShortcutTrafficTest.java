@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.shunt.datapath.NodeFixture.Client;
+import io.shunt.datapath.TwoNodes.Door;
 import io.shunt.libbpf.AttachType;
 import io.shunt.libbpf.BpfLink;
 import io.shunt.libbpf.BpfMap;
@@ -15,11 +16,9 @@ import io.shunt.libbpf.TestObject;
 import io.shunt.net.Address;
 import io.shunt.net.AddressPair;
 import io.shunt.net.Protocol;
-import io.shunt.table.Access;
 import io.shunt.table.Backend;
 import io.shunt.table.Backend.State;
 import io.shunt.table.Reach;
-import io.shunt.table.VirtualService;
 import io.shunt.testbed.Cgroup;
 import io.shunt.testbed.Closing;
 import io.shunt.testbed.Namespace;
@@ -93,7 +92,13 @@ class ShortcutTrafficTest {
                 Address address = Address.of(client.either("10.1.1.2", "fd00:1::2"));
                 for (int port : List.of(PORT, ECHO_PORT)) {
                     int to = port == PORT ? SERVER : ECHO;
-                    ground.put(installation, service(client, port, new Backend(address, to, State.of(true, true))));
+                    ground.put(
+                            installation,
+                            TwoNodes.service(
+                                    client,
+                                    port,
+                                    Reach.LOCAL,
+                                    List.of(new Backend(address, to, State.of(true, true)))));
                     if (port == PORT) {
                         server.traffic().serve(client.protocol(), address.toString(), to, "server@");
                     } else {
@@ -101,7 +106,8 @@ class ShortcutTrafficTest {
                     }
                 }
                 // From here on the node knows who has the pod's addresses.
-                assertThat(ask(outside, client, nodePort(client, PORT))).startsWith("server@");
+                assertThat(ask(outside, client, Door.NODE_PORT.at(client, PORT)))
+                        .startsWith("server@");
             }
         } catch (RuntimeException | Error e) {
             closing.close();
@@ -138,19 +144,6 @@ class ShortcutTrafficTest {
         });
     }
 
-    private static VirtualService service(Client client, int port, Backend backend) {
-        return new VirtualService(
-                client.protocol() + "-" + client.family() + "-" + port,
-                Map.of(
-                        client.nodePort(port),
-                        new Access(Reach.LOCAL, Reach.LOCAL, false, true),
-                        client.frontend("10.96.0.10", "fd00:96::10", port),
-                        Access.OPEN),
-                List.of(backend),
-                List.of(),
-                0);
-    }
-
     @BeforeEach
     void cut() {
         setShortcut(true);
@@ -184,14 +177,6 @@ class ShortcutTrafficTest {
         return exits().contains(new Exits.Exit(node.index("veth1"), true));
     }
 
-    private static Peer nodePort(Client client, int port) {
-        return new Peer(client.either("192.168.7.1", "fd07::1"), port);
-    }
-
-    private static Peer clusterIp(Client client, int port) {
-        return new Peer(client.either("10.96.0.10", "fd00:96::10"), port);
-    }
-
     private static String ask(Pod from, Client client, Peer at) {
         return client.ask(from.traffic(), at);
     }
@@ -218,11 +203,11 @@ class ShortcutTrafficTest {
     @MethodSource("clients")
     void whatComesFromOutside_goesStraightIn(Client client) {
         long before = sent();
-        assertThat(ask(outside, client, nodePort(client, PORT)))
+        assertThat(ask(outside, client, Door.NODE_PORT.at(client, PORT)))
                 .isEqualTo("server@" + client.either("192.168.7.2", "fd07::2"));
         assertThat(sent()).isEqualTo(before);
         setShortcut(false);
-        assertThat(ask(outside, client, nodePort(client, PORT)))
+        assertThat(ask(outside, client, Door.NODE_PORT.at(client, PORT)))
                 .isEqualTo("server@" + client.either("192.168.7.2", "fd07::2"));
         assertThat(sent()).isGreaterThan(before);
     }
@@ -231,7 +216,7 @@ class ShortcutTrafficTest {
     @MethodSource("clients")
     void whatComesFromAnotherPod_goesStraightIn(Client client) {
         long before = sent();
-        assertThat(ask(other, client, clusterIp(client, PORT)))
+        assertThat(ask(other, client, Door.CLUSTER_IP.at(client, PORT)))
                 .isEqualTo("server@" + client.either("10.1.2.2", "fd00:2::2"));
         assertThat(sent()).isEqualTo(before);
     }
@@ -239,7 +224,7 @@ class ShortcutTrafficTest {
     @ParameterizedTest
     @MethodSource("clients")
     void podThatAsksItself_isAnsweredInTheNodesName(Client client) {
-        assertThat(ask(server, client, clusterIp(client, PORT)))
+        assertThat(ask(server, client, Door.CLUSTER_IP.at(client, PORT)))
                 .isEqualTo("server@" + client.either("10.1.1.1", "fd00:1::1"));
     }
 
@@ -247,7 +232,7 @@ class ShortcutTrafficTest {
     @MethodSource("clients")
     void muchOfIt_comesWhole(Client client) {
         try (Socket socket = client.socket(outside.traffic())) {
-            socket.connect(nodePort(client, ECHO_PORT));
+            socket.connect(Door.NODE_PORT.at(client, ECHO_PORT));
             socket.transfer(client.protocol() == Protocol.TCP ? BYTES : 1200);
         }
     }
@@ -257,7 +242,7 @@ class ShortcutTrafficTest {
     void frame_isToThePodAndFromItsGateway(Client client) {
         int before = sight.get(JAVA_INT, 0);
         try (Socket socket = client.socket(outside.traffic())) {
-            socket.connect(nodePort(client, ECHO_PORT));
+            socket.connect(Door.NODE_PORT.at(client, ECHO_PORT));
             socket.send("hello-tag!");
             assertThat(socket.receive()).isEqualTo("hello-tag!");
         }
@@ -282,7 +267,7 @@ class ShortcutTrafficTest {
     @MethodSource("clients")
     void podThatNobodyHasSpokenToYet_isFoundByItsAddress(Client client) {
         node.ip("neighbour", "flush", "dev", "veth1");
-        assertThat(ask(outside, client, nodePort(client, PORT))).startsWith("server@");
+        assertThat(ask(outside, client, Door.NODE_PORT.at(client, PORT))).startsWith("server@");
     }
 
     /** What the programs know of a flow's way is forgotten when the daemon looks, which it does when routes change. */
@@ -290,20 +275,10 @@ class ShortcutTrafficTest {
     @EnumSource(names = {"UDP4", "UDP6"})
     void routeThatChanges_isFollowedInTheMiddleOfAConversation(Client client) {
         String pod = client.either("10.1.1.2", "fd00:1::2");
-        server.namespace().link("eth1", node, "veth3");
+        linkAgain(pod);
         try (Socket socket = client.socket(outside.traffic())) {
-            node.ip(
-                    "neighbour",
-                    "add",
-                    pod,
-                    "dev",
-                    "veth3",
-                    "lladdr",
-                    macAddress(server.namespace(), "eth1"),
-                    "nud",
-                    "permanent");
             setShortcut(false);
-            socket.connect(nodePort(client, ECHO_PORT));
+            socket.connect(Door.NODE_PORT.at(client, ECHO_PORT));
             for (int i = 0; i < 20; i++) {
                 exchange(socket);
             }
@@ -328,20 +303,10 @@ class ShortcutTrafficTest {
     void ruleThatChanges_isFollowedWithinASecondOrTwo(Client client) {
         String pod = client.either("10.1.1.2", "fd00:1::2");
         String family = client.either("-4", "-6");
-        server.namespace().link("eth1", node, "veth3");
+        linkAgain(pod);
         try (Socket socket = client.socket(outside.traffic())) {
-            node.ip(
-                    "neighbour",
-                    "add",
-                    pod,
-                    "dev",
-                    "veth3",
-                    "lladdr",
-                    macAddress(server.namespace(), "eth1"),
-                    "nud",
-                    "permanent");
             node.ip(family, "route", "add", pod, "dev", "veth3", "table", "77");
-            socket.connect(nodePort(client, ECHO_PORT));
+            socket.connect(Door.NODE_PORT.at(client, ECHO_PORT));
             exchange(socket);
             exchange(socket);
             node.ip(family, "rule", "add", "to", pod, "lookup", "77", "priority", "7");
@@ -362,7 +327,7 @@ class ShortcutTrafficTest {
     @EnumSource(names = {"UDP4", "UDP6"})
     void wayByADeviceThatIsNoExit_isNotKept(Client client) {
         try (Socket socket = client.socket(outside.traffic())) {
-            socket.connect(nodePort(client, ECHO_PORT));
+            socket.connect(Door.NODE_PORT.at(client, ECHO_PORT));
             await().until(() -> {
                 exchange(socket);
                 return devicesOnTheWay().contains(node.index("veth1"));
@@ -375,6 +340,13 @@ class ShortcutTrafficTest {
             });
             assertThat(devicesOnTheWay()).contains(node.index("eth0"));
         }
+    }
+
+    /** A second pair of veth to the server, by which no route leads to it yet. */
+    private static void linkAgain(String pod) {
+        server.namespace().link("eth1", node, "veth3");
+        String mac = macAddress(server.namespace(), "eth1");
+        node.ip("neighbour", "add", pod, "dev", "veth3", "lladdr", mac, "nud", "permanent");
     }
 
     private static Set<Integer> devicesOnTheWay() {
@@ -401,13 +373,15 @@ class ShortcutTrafficTest {
                     return isShortcut();
                 });
         long before = sent();
-        assertThat(ask(outside, Client.TCP4, nodePort(Client.TCP4, PORT))).startsWith("server@");
+        assertThat(ask(outside, Client.TCP4, Door.NODE_PORT.at(Client.TCP4, PORT)))
+                .startsWith("server@");
         assertThat(sent()).isEqualTo(before);
         node.run("tc", "qdisc", "add", "dev", "veth1", "root", "tbf", "rate", "1mbit", "burst", "10k", "latency", "1s");
         try {
             follow();
             assertThat(isShortcut()).isFalse();
-            assertThat(ask(outside, Client.TCP4, nodePort(Client.TCP4, PORT))).startsWith("server@");
+            assertThat(ask(outside, Client.TCP4, Door.NODE_PORT.at(Client.TCP4, PORT)))
+                    .startsWith("server@");
             assertThat(sent()).isGreaterThan(before);
         } finally {
             node.run("tc", "qdisc", "del", "dev", "veth1", "root");
