@@ -312,7 +312,7 @@ static __always_inline bool backend_serves(const struct flow *flow)
 /* A client that begins anew, or sends datagrams, need not go to a backend that is gone. */
 static __always_inline bool is_outlived(const struct flow *flow, const struct packet *packet)
 {
-	if (flow->is_reply || !is_new_connection(packet))
+	if (is_reply(flow) || !is_new_connection(packet))
 		return false;
 	if (packet->tuple.protocol != IPPROTO_UDP && is_over(flow))
 		return true;

@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 
 #include "event.h"
+#include "flow.h"
 #include "packet.h"
 
 /* What has been dropped or refused, and why? */
@@ -27,7 +28,7 @@ __noinline int count_drop(__u32 device, const struct packet *packet, const struc
 	if (!packet || !flow)
 		return 0;
 	key.service_id = flow->service_id;
-	key.direction = flow->is_reply ? TO_CLIENT : TO_BACKEND;
+	key.direction = is_reply(flow) ? TO_CLIENT : TO_BACKEND;
 	count = bpf_map_lookup_elem(&drops, &key);
 	if (count)
 		__sync_fetch_and_add(count, 1);

@@ -17,7 +17,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 524288);
 	__type(key, struct tuple);
-	__type(value, struct flow);
+	__type(value, struct routed_flow);
 } flows SEC(".maps");
 
 /* The same, as long as the client has not spoken again after it was answered, and once the conversation is over. */
@@ -58,6 +58,16 @@ static __always_inline __u32 now_seconds(void)
 	return bpf_ktime_get_coarse_ns() / SECOND_NS;
 }
 
+static __always_inline bool is_reply(const struct flow *flow)
+{
+	return flow->flags & FLOW_IS_REPLY;
+}
+
+static __always_inline bool is_confirmed(const struct flow *flow)
+{
+	return flow->flags & FLOW_IS_CONFIRMED;
+}
+
 static __always_inline bool is_of(const struct flow *flow, const struct tuple *tuple)
 {
 	return same_tuple(&flow->from, tuple);
@@ -65,38 +75,50 @@ static __always_inline bool is_of(const struct flow *flow, const struct tuple *t
 
 static __always_inline struct flow *find_entry(const struct tuple *tuple)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, tuple);
+	struct routed_flow *confirmed = bpf_map_lookup_elem(&flows, tuple);
 
-	return flow ? flow : bpf_map_lookup_elem(&flows_new, tuple);
+	return confirmed ? &confirmed->flow : bpf_map_lookup_elem(&flows_new, tuple);
 }
 
 /* An entry of this flow's: where it should be, or else where it has gone. */
 static __always_inline struct flow *find_own_entry(const struct flow *flow, const struct tuple *tuple)
 {
+	struct routed_flow *confirmed;
 	struct flow *entry;
 
-	if (flow->is_confirmed)
+	if (is_confirmed(flow))
 		return find_entry(tuple);
 	entry = bpf_map_lookup_elem(&flows_new, tuple);
-	return entry ? entry : bpf_map_lookup_elem(&flows, tuple);
+	if (entry)
+		return entry;
+	confirmed = bpf_map_lookup_elem(&flows, tuple);
+	return confirmed ? &confirmed->flow : NULL;
 }
 
 /*
  * Copies what is known of such a packet's flow. False, and nothing, if there is none, or if it became another's meanwhile. Not
  * inlined, as the copy takes room that its caller has to leave to others.
  */
-__noinline bool find_flow(const struct tuple *tuple, struct flow *copy)
+__noinline bool find_flow(const struct tuple *tuple, struct routed_flow *copy)
 {
+	struct routed_flow *confirmed;
 	struct flow *flow;
 
 	if (!tuple || !copy)
 		return false;
-	flow = find_entry(tuple);
-	if (!flow)
-		return false;
-	*copy = *flow;
+	confirmed = bpf_map_lookup_elem(&flows, tuple);
+	if (confirmed) {
+		*copy = *confirmed;
+		flow = &confirmed->flow;
+	} else {
+		flow = bpf_map_lookup_elem(&flows_new, tuple);
+		if (!flow)
+			return false;
+		copy->flow = *flow;
+		copy->way.second = 0;
+	}
 	barrier();
-	if (same_tuple(&copy->from, tuple) && same_tuple(&flow->from, tuple))
+	if (is_of(&copy->flow, tuple) && is_of(flow, tuple))
 		return true;
 	__builtin_memset(copy, 0, sizeof(*copy));
 	return false;
@@ -112,12 +134,11 @@ static __always_inline bool is_direct(const struct flow *flow)
 static __always_inline void turn_flow_round(const struct flow *flow, struct flow *other)
 {
 	*other = *flow;
-	other->way.device = 0;
 	if (is_direct(flow))
 		return;
 	turn_round(&flow->to, &other->from);
 	turn_round(&flow->from, &other->to);
-	other->is_reply = !flow->is_reply;
+	other->flags ^= FLOW_IS_REPLY;
 }
 
 static __always_inline struct entry_count *new_count(void)
@@ -237,32 +258,36 @@ static __always_inline void advance(struct flow *flow, const struct packet *pack
 	}
 	/* Who speaks on was not broken off: anyone can send a reset that its receiver does not believe. */
 	if (flow->state == FLOW_RESET)
-		flow->state = flow->is_confirmed ? FLOW_CONFIRMED : FLOW_OPENING;
-	if (flow->state == FLOW_OPENING && (flow->is_reply || is_answered_elsewhere(flow, packet)))
+		flow->state = is_confirmed(flow) ? FLOW_CONFIRMED : FLOW_OPENING;
+	if (flow->state == FLOW_OPENING && (is_reply(flow) || is_answered_elsewhere(flow, packet)))
 		flow->state = FLOW_ANSWERED;
-	if (flow->state == FLOW_ANSWERED && !flow->is_reply && !(flags & TCP_SYN))
+	if (flow->state == FLOW_ANSWERED && !is_reply(flow) && !(flags & TCP_SYN))
 		flow->state = FLOW_CONFIRMED;
-	if (flags & TCP_FIN && (flow->is_reply || is_direct(flow)))
-		flow->backend_closed = 1;
-	if (flags & TCP_FIN && !flow->is_reply)
-		flow->client_closed = 1;
-	if (flow->client_closed && flow->backend_closed)
+	if (flags & TCP_FIN && (is_reply(flow) || is_direct(flow)))
+		flow->flags |= FLOW_BACKEND_CLOSED;
+	if (flags & TCP_FIN && !is_reply(flow))
+		flow->flags |= FLOW_CLIENT_CLOSED;
+	if ((flow->flags & FLOW_ENDS) == FLOW_ENDS)
 		flow->state = FLOW_CLOSED;
-	else if (flow->state == FLOW_CONFIRMED && (flow->client_closed || flow->backend_closed))
+	else if (flow->state == FLOW_CONFIRMED && flow->flags & FLOW_ENDS)
 		flow->state = FLOW_HALF_CLOSED;
 }
 
 /* Moves both entries to `flows`. They are never in neither. */
-static __always_inline bool confirm(const struct flow *flow, const struct flow *other)
+static __always_inline bool confirm(struct routed_flow *one, struct routed_flow *other)
 {
-	if (bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY))
+	const struct tuple *key = &one->flow.from, *other_key = &other->flow.from;
+
+	one->flow.flags |= FLOW_IS_CONFIRMED;
+	other->flow.flags |= FLOW_IS_CONFIRMED;
+	if (bpf_map_update_elem(&flows, key, one, BPF_ANY))
 		return false;
-	if (bpf_map_update_elem(&flows, &other->from, other, BPF_ANY)) {
-		bpf_map_delete_elem(&flows, &flow->from);
+	if (bpf_map_update_elem(&flows, other_key, other, BPF_ANY)) {
+		bpf_map_delete_elem(&flows, key);
 		return false;
 	}
-	take_new(&flow->from);
-	take_new(&other->from);
+	take_new(key);
+	take_new(other_key);
 	return true;
 }
 
@@ -272,8 +297,8 @@ static __always_inline bool confirm(const struct flow *flow, const struct flow *
  */
 static __always_inline bool retire(struct flow *flow, struct flow *other)
 {
-	flow->is_confirmed = 0;
-	other->is_confirmed = 0;
+	flow->flags &= ~FLOW_IS_CONFIRMED;
+	other->flags &= ~FLOW_IS_CONFIRMED;
 	if (!put_new(flow) || !put_new(other))
 		return true;
 	bpf_map_delete_elem(&flows, &flow->from);
@@ -284,73 +309,68 @@ static __always_inline bool retire(struct flow *flow, struct flow *other)
 /* Writes how far the flow has come into an entry that it has. False: it is none, or not in the map where it should be. */
 static __always_inline bool write_progress(struct flow *known, const struct tuple *key, const struct flow *flow)
 {
-	if (!known || !is_of(known, key) || known->is_confirmed != flow->is_confirmed)
+	if (!known || !is_of(known, key) || is_confirmed(known) != is_confirmed(flow))
 		return false;
-	/* Before it is seen: no way is older than that. */
-	known->way.device = 0;
-	barrier();
-	known->client_closed = flow->client_closed;
-	known->backend_closed = flow->backend_closed;
+	known->flags = (known->flags & ~FLOW_ENDS) | (flow->flags & FLOW_ENDS);
 	known->state = flow->state;
 	/* Whose port it is, the reply's entry tells: so while nothing is sure it has to know of both. */
-	if (known->is_reply == flow->is_reply || !flow->is_confirmed)
+	if (is_reply(known) == is_reply(flow) || !is_confirmed(flow))
 		known->seen = flow->seen;
 	return true;
 }
 
 /* Makes the entry anew that got lost. */
-static __always_inline bool restore(const struct flow *flow)
+static __always_inline bool restore(const struct routed_flow *lost)
 {
-	return flow->is_confirmed ? !bpf_map_update_elem(&flows, &flow->from, flow, BPF_ANY) : put_new(flow);
+	const struct flow *flow = &lost->flow;
+
+	return is_confirmed(flow) ? !bpf_map_update_elem(&flows, &flow->from, lost, BPF_ANY) : put_new(flow);
 }
 
 /*
  * Writes how far the conversation has come into both entries, and makes one anew that got lost. False: there is no place
  * for it.
  */
-__noinline bool save(struct flow *flow)
+__noinline bool save(struct routed_flow *one)
 {
-	bool becomes_confirmed;
-	struct flow other, *known;
+	struct routed_flow other = {};
+	struct flow *flow, *known;
 
-	if (!flow)
+	if (!one)
 		return false;
-	becomes_confirmed = !flow->is_confirmed && flow->state >= FLOW_CONFIRMED && flow->state < FLOW_CLOSED;
-	turn_flow_round(flow, &other);
-	known = find_own_entry(flow, &other.from);
+	flow = &one->flow;
+	turn_flow_round(flow, &other.flow);
+	known = find_own_entry(flow, &other.flow.from);
 	/* It may have been forgotten alone, and another conversation have its place since. */
-	if (known && !same_tuple(&known->to, &other.to)) {
+	if (known && !same_tuple(&known->to, &other.flow.to)) {
 		bpf_map_delete_elem(&flows, &flow->from);
 		take_new(&flow->from);
 		return false;
 	}
-	if (becomes_confirmed) {
-		flow->is_confirmed = other.is_confirmed = 1;
-		return confirm(flow, &other);
-	}
-	if (flow->is_confirmed && is_over(flow))
-		return retire(flow, &other);
-	if (!write_progress(known, &other.from, flow) && !restore(&other))
+	if (!is_confirmed(flow) && flow->state >= FLOW_CONFIRMED && !is_over(flow))
+		return confirm(one, &other);
+	if (is_confirmed(flow) && is_over(flow))
+		return retire(flow, &other.flow);
+	if (!write_progress(known, &other.flow.from, flow) && !restore(&other))
 		return false;
-	return write_progress(find_own_entry(flow, &flow->from), &flow->from, flow) || restore(flow);
+	return write_progress(find_own_entry(flow, &flow->from), &flow->from, flow) || restore(one);
 }
 
 /*
  * Keeps the flow in step with its packet. Most packets change nothing, and once a second one tells that the flow lives,
  * and looks after the other entry. False: there was no room to confirm it.
  */
-static __always_inline bool keep_up(struct flow *flow, const struct packet *packet)
+static __always_inline bool keep_up(struct routed_flow *routed, const struct packet *packet)
 {
-	__u8 state = flow->state, client_closed = flow->client_closed, backend_closed = flow->backend_closed;
+	struct flow *flow = &routed->flow;
+	__u8 state = flow->state, flags = flow->flags;
 	__u32 now = now_seconds();
 
 	advance(flow, packet);
-	if (state == flow->state && client_closed == flow->client_closed && backend_closed == flow->backend_closed &&
-	    now == flow->seen)
+	if (state == flow->state && flags == flow->flags && now == flow->seen)
 		return true;
 	flow->seen = now;
-	flow->way.device = 0;
-	return save(flow);
+	return save(routed);
 }
 
 static __always_inline struct fragment_key fragment_key(const struct packet *packet)

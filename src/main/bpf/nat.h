@@ -28,7 +28,7 @@ enum reserved {
  */
 static __always_inline bool is_free(const struct flow *flow)
 {
-	return is_over(flow) || (!flow->is_confirmed && (__s32)(now_seconds() - flow->seen) > HALF_OPEN_SECONDS);
+	return is_over(flow) || (!is_confirmed(flow) && (__s32)(now_seconds() - flow->seen) > HALF_OPEN_SECONDS);
 }
 
 /*
@@ -37,6 +37,7 @@ static __always_inline bool is_free(const struct flow *flow)
  */
 __noinline int reserve(const struct flow *forward)
 {
+	struct routed_flow *confirmed;
 	struct flow reply, *known;
 	bool is_put;
 
@@ -57,14 +58,14 @@ __noinline int reserve(const struct flow *forward)
 		if (!put_uncounted(&reply))
 			return TAKEN;
 	}
-	known = bpf_map_lookup_elem(&flows, &reply.from);
-	if (known && !is_over(known)) {
+	confirmed = bpf_map_lookup_elem(&flows, &reply.from);
+	if (confirmed && !is_over(&confirmed->flow)) {
 		count_put(1);
 		take_new(&reply.from);
 		return TAKEN;
 	}
-	if (known) {
-		turn_round(&known->to, &reply.to);
+	if (confirmed) {
+		turn_round(&confirmed->flow.to, &reply.to);
 		bpf_map_delete_elem(&flows, &reply.to);
 		bpf_map_delete_elem(&flows, &reply.from);
 	}

@@ -34,16 +34,17 @@ struct look {
 };
 
 /* Each direction knows when it spoke last; a flow lives as long as either does. */
-static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct flow *flow, struct look *look)
+static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct routed_flow *entry, struct look *look)
 {
+	const struct flow *flow = &entry->flow;
 	__u32 seen = flow->seen;
-	struct flow *other;
+	struct routed_flow *other;
 	struct tuple turned;
 
 	turn_round(&flow->to, &turned);
 	other = is_direct(flow) ? NULL : bpf_map_lookup_elem(&flows, &turned);
-	if (other && is_of(other, &turned) && (__s32)(other->seen - seen) > 0)
-		seen = other->seen;
+	if (other && is_of(&other->flow, &turned) && (__s32)(other->flow.seen - seen) > 0)
+		seen = other->flow.seen;
 	/* The clock that packets read may be a tick behind this one, never before it. */
 	if ((__s32)(look->now - seen) <= (__s32)timeout(flow)) {
 		look->counted.kept++;

@@ -110,9 +110,9 @@ static __always_inline __u16 current_epoch(void)
 	return epoch ? *epoch : 0;
 }
 
-static __always_inline struct way known_way(const struct bpf_fib_lookup *found, __u16 epoch, __u16 mtu)
+static __always_inline struct way known_way(const struct bpf_fib_lookup *found, __u32 second, __u16 epoch, __u16 mtu)
 {
-	struct way way = {.device = found->ifindex, .epoch = epoch, .mtu = mtu};
+	struct way way = {.second = second, .device = found->ifindex, .epoch = epoch, .mtu = mtu};
 
 	__builtin_memcpy(way.to, found->dmac, ETH_ALEN);
 	__builtin_memcpy(way.from, found->smac, ETH_ALEN);
@@ -127,21 +127,23 @@ static __always_inline struct way known_way(const struct bpf_fib_lookup *found, 
  * Makes the node speak for the client, from the address that speaks on the way to the backend. A TCP connection's first
  * packet goes the way that was found for that; the next one asks again, and for the neighbour too.
  */
-__noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, struct flow *flow)
+__noinline int masquerade(struct __sk_buff *skb, const struct packet *packet, struct routed_flow *routed)
 {
 	struct bpf_fib_lookup way = {};
 	struct address client;
 	__u16 epoch = current_epoch();
+	struct flow *flow;
 	long found;
 
-	if (!packet || !flow)
+	if (!packet || !routed)
 		return 0;
+	flow = &routed->flow;
 	client = flow->to.source;
 	flow->to.source = unspecified(packet->is_v4);
 	found = find_way(skb, packet, &flow->to, &way, source_flags());
 	flow->to.source = speaker(packet, found, &way, &client);
 	if (found == BPF_FIB_LKUP_RET_SUCCESS && packet->tuple.protocol == IPPROTO_TCP && exit_by(way.ifindex))
-		flow->way = known_way(&way, epoch, packet->is_v4 ? LEAST_MTU4 : LEAST_MTU6);
+		routed->way = known_way(&way, flow->seen, epoch, packet->is_v4 ? LEAST_MTU4 : LEAST_MTU6);
 	return 0;
 }
 
@@ -178,7 +180,7 @@ __noinline int make_way(const struct packet *packet, struct flow *flow)
 		return PASS;
 	turn_round(&packet->tuple, &reply);
 	other = find_entry(&reply);
-	if (!other || !other->is_reply)
+	if (!other || !is_reply(other))
 		return PASS;
 	turn_round(&other->to, &forward);
 	if (!is_of(other, &reply))
@@ -220,19 +222,21 @@ static __always_inline struct service find_asked_elsewhere(const struct tuple *t
  * it, by what it knows: so it may be one that has ceased to take new connections. It knows the flow too: where this one
  * has forgotten it, any of its packets will do.
  */
-__noinline int receive(const struct packet *packet, struct flow *flow)
+__noinline int receive(const struct packet *packet, struct routed_flow *routed)
 {
 	struct local_backend receiver = {};
 	struct service service;
 	struct backend *backend;
+	struct flow *flow;
 	bool is_known;
 	__u32 id, *found;
 
-	if (!packet || !flow)
+	if (!packet || !routed)
 		return PASS;
+	flow = &routed->flow;
 	receiver.address = flow->to.destination;
-	is_known = find_flow(&packet->tuple, flow);
-	if (is_known && flow->service_id && !flow->is_reply && !is_direct(flow) &&
+	is_known = find_flow(&packet->tuple, routed);
+	if (is_known && flow->service_id && !is_reply(flow) && !is_direct(flow) &&
 	    same_address(&flow->to.destination, &receiver.address) &&
 	    (packet->quoted_ip || !is_outlived(flow, packet)))
 		return PROCEED;
@@ -252,7 +256,7 @@ __noinline int receive(const struct packet *packet, struct flow *flow)
 		return PASS;
 	if (is_known)
 		forget_flow(flow);
-	__builtin_memset(flow, 0, sizeof(*flow));
+	__builtin_memset(routed, 0, sizeof(*routed));
 	flow->from = packet->tuple;
 	flow->to = packet->tuple;
 	flow->to.destination = receiver.address;
@@ -314,7 +318,7 @@ __noinline bool rewrite_error(struct __sk_buff *skb, const struct packet *packet
 	from[1] = flow->from.destination;
 	to[1] = flow->to.destination;
 	if (same_address(&packet->reporter, &flow->from.source) ||
-	    (!flow->is_reply && !same_address(&flow->from.source, &flow->to.source)))
+	    (!is_reply(flow) && !same_address(&flow->from.source, &flow->to.source)))
 		to[0] = flow->to.source;
 	change = write_addresses(skb, packet->ip, packet->is_v4, from, to, false);
 	/* ICMP's checksum covers no addresses, ICMPv6's does. */
@@ -412,27 +416,31 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct way *way)
  * together. Once a second a packet asks, and goes by the kernel's neighbour, which has to be seen to be still there; but for
  * shortcuts, whose other end has nobody behind it.
  */
-static __always_inline bool knows_way(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+static __always_inline bool knows_way(struct __sk_buff *skb, const struct packet *packet,
+					const struct routed_flow *routed)
 {
-	return flow->way.device && flow->way.epoch == current_epoch() && packet->ttl > 1 &&
-	       segment_length(skb, packet) <= flow->way.mtu;
+	const struct way *way = &routed->way;
+
+	return way->second && way->second == routed->flow.seen && way->epoch == current_epoch() && packet->ttl > 1 &&
+	       segment_length(skb, packet) <= way->mtu;
 }
 
 /* Two may write at a time: what they write is alike, unless the way changes in that moment, and good for a second at the most. */
 static __always_inline void remember_way(const struct flow *flow, const struct way *way)
 {
-	struct flow *entry = bpf_map_lookup_elem(&flows, &flow->from);
+	struct routed_flow *entry = bpf_map_lookup_elem(&flows, &flow->from);
 
-	if (!entry || !is_of(entry, &flow->from) || entry->seen != flow->seen)
+	if (!entry || !is_of(&entry->flow, &flow->from))
 		return;
-	entry->way.device = 0;
+	entry->way.second = 0;
 	barrier();
+	entry->way.device = way->device;
 	entry->way.epoch = way->epoch;
 	entry->way.mtu = way->mtu;
 	__builtin_memcpy(entry->way.to, way->to, ETH_ALEN);
 	__builtin_memcpy(entry->way.from, way->from, ETH_ALEN);
 	barrier();
-	entry->way.device = way->device;
+	entry->way.second = way->second;
 }
 
 /*
@@ -443,7 +451,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 {
 	__u64 to = DELIVERED_TO;
 
-	if (!flow->is_reply || !flow->host_device || flow->host_device == skb->ifindex)
+	if (!is_reply(flow) || !flow->host_device || flow->host_device == skb->ifindex)
 		return TC_ACT_UNSPEC;
 	if (!has_link_header(skb, packet) || bpf_skb_store_bytes(skb, 0, &to, ETH_ALEN, 0))
 		return TC_ACT_SHOT;
@@ -519,7 +527,7 @@ static __always_inline bool leads_somewhere(long found)
 /* Does it tell a client, whose packets come within others, how long these may be? */
 static __always_inline bool answers_with_syn(const struct packet *packet, const struct flow *flow)
 {
-	return flow->tunnel == TUNNEL_OUT_OF && flow->is_reply && packet->tuple.protocol == IPPROTO_TCP &&
+	return flow->tunnel == TUNNEL_OUT_OF && is_reply(flow) && packet->tuple.protocol == IPPROTO_TCP &&
 	       !packet->quoted_ip && !packet->is_later_fragment && packet->flags & TCP_SYN;
 }
 
@@ -552,8 +560,9 @@ __noinline int send_across(struct __sk_buff *skb, struct packet *packet, const s
  * going on is left to the caller to answer.
  */
 static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet, enum origin_of_packet from,
-				   const struct flow *flow, bool simple)
+				   const struct routed_flow *routed, bool simple)
 {
+	const struct flow *flow = &routed->flow;
 	struct bpf_fib_lookup way = {};
 	bool forwards, framed;
 	__u16 epoch;
@@ -565,12 +574,12 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 			       ? TC_ACT_UNSPEC
 			       : dropped(skb, packet, flow, why_not_written(packet));
 	framed = simple && may_be_framed(skb, packet, from, flow);
-	if (framed && knows_way(skb, packet, flow))
+	if (framed && knows_way(skb, packet, routed))
 		return write(skb, packet, flow, packet->ttl - 1, simple)
-			       ? send_by(skb, &flow->way)
+			       ? send_by(skb, &routed->way)
 			       : dropped(skb, packet, flow, why_not_written(packet));
 	epoch = current_epoch();
-	framed = framed && (flow->is_confirmed || (!flow->is_reply && is_here(flow)));
+	framed = framed && (is_confirmed(flow) || (!is_reply(flow) && is_here(flow)));
 	found = simple ? ask_way(skb, packet, &flow->to, &way, framed ? 0 : way_flags())
 		       : find_way(skb, packet, &flow->to, &way, way_flags());
 	/* To itself the node cannot speak by a device: the kernel takes in nothing that seems to come from here. */
@@ -593,9 +602,9 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 		return deliver(skb, packet, flow);
 	/* To whom the neighbour is not known yet, the kernel has to find it out. */
 	if (framed && found == BPF_FIB_LKUP_RET_SUCCESS && exit_by(way.ifindex)) {
-		struct way known = known_way(&way, epoch, way.mtu_result);
+		struct way known = known_way(&way, flow->seen, epoch, way.mtu_result);
 
-		if (flow->is_confirmed)
+		if (is_confirmed(flow))
 			remember_way(flow, &known);
 		if (goes_by_shortcut(skb, &known))
 			return send_by(skb, &known);
@@ -603,15 +612,15 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *packet,
 	return redirect(skb, packet, &way);
 }
 
-__noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+__noinline int forward(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct routed_flow *routed)
 {
-	return packet && flow ? send_on(skb, packet, from, flow, false) : TC_ACT_SHOT;
+	return packet && routed ? send_on(skb, packet, from, routed, false) : TC_ACT_SHOT;
 }
 
 /* The same, for nearly all packets, with the fewest calls. */
-__noinline int forward_simple(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct flow *flow)
+__noinline int forward_simple(struct __sk_buff *skb, struct packet *packet, __u32 from, const struct routed_flow *routed)
 {
-	return packet && flow ? send_on(skb, packet, from, flow, true) : TC_ACT_SHOT;
+	return packet && routed ? send_on(skb, packet, from, routed, true) : TC_ACT_SHOT;
 }
 
 static __always_inline __u16 icmp4_error(enum drop_reason reason)
@@ -679,7 +688,8 @@ static __always_inline int answer_echo(struct __sk_buff *skb, const struct packe
 static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packet from, __u32 link)
 {
 	struct packet packet = {};
-	struct flow flow = {};
+	struct routed_flow routed = {};
+	struct flow *flow = &routed.flow;
 	enum verdict verdict;
 	enum parsed parsed;
 	__u32 at;
@@ -696,71 +706,71 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 		if (from != FROM_OUTSIDE || parsed != NOT_OURS || !is_tunnel(&packet))
 			return TC_ACT_UNSPEC;
 		/* Of other tunnels every packet stays as it is. */
-		flow.to.destination = packet.tuple.destination;
+		flow->to.destination = packet.tuple.destination;
 		at = packet.transport;
 		packet = (struct packet){};
 		if (parse(skb, at, &packet) != PARSED || packet.is_echo ||
 		    (packet.is_later_fragment && !recall_fragment(&packet)))
 			return TC_ACT_UNSPEC;
-		verdict = receive(&packet, &flow);
+		verdict = receive(&packet, &routed);
 		if (verdict == PASS)
 			return TC_ACT_UNSPEC;
 		if (verdict == DROP)
-			return dropped(skb, &packet, &flow, DROP_SOURCE_RANGE);
-		flow.host_device = skb->ifindex;
+			return dropped(skb, &packet, flow, DROP_SOURCE_RANGE);
+		flow->host_device = skb->ifindex;
 		if (!unwrap(skb, &packet))
-			return dropped(skb, &packet, &flow, DROP_NOT_WRITTEN);
+			return dropped(skb, &packet, flow, DROP_NOT_WRITTEN);
 		goto decided;
 	}
 	if (packet.is_later_fragment && !recall_fragment(&packet))
 		return TC_ACT_UNSPEC;
 	if (packet.is_echo)
 		return answer_echo(skb, &packet, from);
-	if (find_flow(&packet.tuple, &flow)) {
+	if (find_flow(&packet.tuple, &routed)) {
 		if (packet.quoted_ip)
 			goto known;
-		if (!is_outlived(&flow, &packet)) {
-			if (!keep_up(&flow, &packet))
-				return dropped(skb, &packet, &flow, DROP_FLOWS_FULL);
+		if (!is_outlived(flow, &packet)) {
+			if (!keep_up(&routed, &packet))
+				return dropped(skb, &packet, flow, DROP_FLOWS_FULL);
 			goto known;
 		}
-		forget_flow(&flow);
-		flow = (struct flow){};
+		forget_flow(flow);
+		routed = (struct routed_flow){};
 	}
 	if (packet.is_later_fragment || packet.quoted_ip || !is_new_connection(&packet))
 		return TC_ACT_UNSPEC;
-	verdict = begin(&packet, from, skb->ifindex, &flow);
+	verdict = begin(&packet, from, skb->ifindex, flow);
 	/* What the node itself says is seen again, translated, by the device that it leaves. */
 	if (verdict == PASS && from != FROM_HOST)
-		verdict = make_way(&packet, &flow);
+		verdict = make_way(&packet, flow);
 decided:
 	switch (verdict) {
 	case DROP:
 		goto drop;
 	case PROCEED:
-		if (!packet.quoted_ip && !keep_up(&flow, &packet))
-			return dropped(skb, &packet, &flow, DROP_FLOWS_FULL);
+		if (!packet.quoted_ip && !keep_up(&routed, &packet))
+			return dropped(skb, &packet, flow, DROP_FLOWS_FULL);
 		break;
 	case REFUSE:
-		if (flow.service_id)
-			count_refused(flow.service_id);
-		dropped(skb, &packet, &flow, packet.obstacle);
+		if (flow->service_id)
+			count_refused(flow->service_id);
+		dropped(skb, &packet, flow, packet.obstacle);
 		return answer(skb, &packet, from);
 	case DIRECT:
-		if (!is_here(&flow)) {
-			masquerade(skb, &packet, &flow);
-			if (!same_address(&flow.to.source, &flow.from.source) && has_room(skb, &packet, &flow.to))
-				flow.tunnel = TUNNEL_INTO;
+		if (!is_here(flow)) {
+			masquerade(skb, &packet, &routed);
+			if (!same_address(&flow->to.source, &flow->from.source) && has_room(skb, &packet, &flow->to))
+				flow->tunnel = TUNNEL_INTO;
 		}
-		if (!remember(&packet, &flow, verdict))
+		if (!remember(&packet, flow, verdict))
 			goto drop;
 		break;
 	case MASQUERADE:
-		masquerade(skb, &packet, &flow);
+		masquerade(skb, &packet, &routed);
 		__attribute__((fallthrough));
 	case FOLLOW:
 	case EVADE:
-		if (!remember(&packet, &flow, verdict))
+		if (!remember(&packet, flow, verdict))
 			goto drop;
 		break;
 	default:
@@ -769,17 +779,17 @@ decided:
 known:
 	if (packet.is_fragment && !packet.is_later_fragment)
 		remember_fragment(&packet);
-	if (is_direct(&flow))
-		action = send_across(skb, &packet, &flow);
+	if (is_direct(flow))
+		action = send_across(skb, &packet, flow);
 	else if (is_simple(&packet))
-		action = forward_simple(skb, &packet, from, &flow);
+		action = forward_simple(skb, &packet, from, &routed);
 	else
-		action = forward(skb, &packet, from, &flow);
+		action = forward(skb, &packet, from, &routed);
 	if (packet.obstacle)
 		return answer(skb, &packet, from);
 	return packet.was_wrapped && action == TC_ACT_UNSPEC ? hand_up(skb, &packet) : action;
 drop:
-	return dropped(skb, &packet, &flow, packet.obstacle);
+	return dropped(skb, &packet, flow, packet.obstacle);
 }
 
 /* Frames for others that a switch has flooded, or that somebody only listens to, are not for us. */

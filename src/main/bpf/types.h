@@ -173,9 +173,10 @@ enum flow_state {
 
 /* By which device, and from whom to whom on its link, does a packet go on? */
 struct way {
-	__u32 device; /* 0: that is not known */
-	__u16 epoch;  /* in which it was found out, modulo 65,536 */
-	__u16 mtu;    /* bytes, from the IP header on */
+	__u32 second; /* in which it was found out, since the machine started; 0: it is not known */
+	__u32 device;
+	__u16 epoch; /* in which it was found out, modulo 65,536 */
+	__u16 mtu;   /* bytes, from the IP header on */
 	__u8 to[6];
 	__u8 from[6];
 };
@@ -193,10 +194,20 @@ enum tunnel {
 	TUNNEL_OUT_OF, /* they come so from another node; replies do not go by there */
 };
 
+/* flow.flags */
+enum flow_flag {
+	FLOW_IS_REPLY = 1,
+	FLOW_IS_CONFIRMED = 2,
+	FLOW_CLIENT_CLOSED = 4,
+	FLOW_BACKEND_CLOSED = 8,
+	FLOW_ENDS = FLOW_CLIENT_CLOSED | FLOW_BACKEND_CLOSED,
+};
+
 /*
  * What becomes of a packet from one to another? One entry for each direction; the reply's is the same turned round, so
  * that either tells all that the other does. But for TUNNEL_INTO, which has one only. It repeats its key, as a frontend
- * does.
+ * does. With its key, and what the kernel puts before both, it is three cache lines: a new flow is written to two such
+ * places, which nobody has looked at for long.
  */
 struct flow {
 	struct tuple from;
@@ -205,15 +216,17 @@ struct flow {
 	__u32 backend_id;
 	__u32 generation;
 	__u32 seen; /* seconds since the machine started */
-	struct way way;    /* of this direction, found out in the second in which it was seen */
 	__u32 host_device; /* by which a client on this node spoke, and wants to be answered; 0: it is none */
 	__u8 state;        /* enum flow_state */
-	__u8 is_reply;
-	__u8 is_confirmed;
-	__u8 client_closed;
-	__u8 backend_closed;
-	__u8 tunnel; /* enum tunnel */
-	__u8 pad[2];
+	__u8 flags;        /* enum flow_flag */
+	__u8 tunnel;       /* enum tunnel */
+	__u8 pad;
+};
+
+/* And which way has its last packet in this direction taken? Good for the second in which the flow was seen. */
+struct routed_flow {
+	struct flow flow;
+	struct way way;
 };
 
 /* Which datagram is this a fragment of? */

@@ -144,16 +144,18 @@ static __always_inline bool is_reached(const struct xdp_md *xdp, __u32 device)
 }
 
 /* 0: the way is not certain, or none that a driver can take. A function of its own for the sake of the stack. */
-__noinline __u32 find_exit(struct xdp_md *xdp, const struct packet *packet, struct flow *flow)
+__noinline __u32 find_exit(struct xdp_md *xdp, const struct packet *packet, struct routed_flow *routed)
 {
 	struct bpf_fib_lookup way = {};
 
-	if (!packet || !flow)
+	if (!packet || !routed)
 		return 0;
-	if (find_way(xdp, packet, &flow->to, &way, 0) != BPF_FIB_LKUP_RET_SUCCESS || !is_reached(xdp, way.ifindex))
+	if (find_way(xdp, packet, &routed->flow.to, &way, 0) != BPF_FIB_LKUP_RET_SUCCESS || !is_reached(xdp, way.ifindex))
 		return 0;
-	__builtin_memcpy(flow->way.from, way.smac, ETH_ALEN);
-	__builtin_memcpy(flow->way.to, way.dmac, ETH_ALEN);
+	/* It holds for this packet only. */
+	routed->way.second = 0;
+	__builtin_memcpy(routed->way.from, way.smac, ETH_ALEN);
+	__builtin_memcpy(routed->way.to, way.dmac, ETH_ALEN);
 	return way.ifindex;
 }
 
@@ -201,9 +203,9 @@ static __always_inline void write_link(struct ethhdr *link, const struct way *wa
 }
 
 /* Writes the packet as the flow says, and what forwarding does to it. False: nothing was written. */
-static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet *packet, const struct flow *flow)
+static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet *packet, const struct routed_flow *routed)
 {
-	const struct tuple *to = &flow->to;
+	const struct tuple *to = &routed->flow.to;
 	void *end = end_of(xdp);
 
 	if (packet->is_v4) {
@@ -216,7 +218,7 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 		frame->ip.destination = to->destination.word[3];
 		frame->ip.ttl = packet->ttl - 1;
 		frame->ip.checksum = mended(frame->ip.checksum, change_of_addresses(&packet->tuple, to) + change);
-		write_link(&frame->link, &flow->way);
+		write_link(&frame->link, &routed->way);
 	} else {
 		struct frame6 *frame = data_of(xdp);
 
@@ -225,7 +227,7 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 		frame->ip.source = to->source;
 		frame->ip.destination = to->destination;
 		frame->ip.hop_limit = packet->ttl - 1;
-		write_link(&frame->link, &flow->way);
+		write_link(&frame->link, &routed->way);
 	}
 	return true;
 }
@@ -233,35 +235,36 @@ static __always_inline bool write_frame(struct xdp_md *xdp, const struct packet 
 static __always_inline int translate(struct xdp_md *xdp)
 {
 	struct packet packet = {};
-	struct flow flow = {};
+	struct routed_flow routed = {};
+	struct flow *flow = &routed.flow;
 	enum verdict verdict;
 	__u32 exit;
 
 	if (!read_frame(xdp, &packet))
 		return XDP_PASS;
-	if (find_flow(&packet.tuple, &flow)) {
-		if (flow.tunnel != TUNNEL_NONE || is_outlived(&flow, &packet))
+	if (find_flow(&packet.tuple, &routed)) {
+		if (flow->tunnel != TUNNEL_NONE || is_outlived(flow, &packet))
 			return XDP_PASS;
 	} else {
 		if (!is_new_connection(&packet))
 			return XDP_PASS;
-		verdict = begin(&packet, FROM_OUTSIDE, xdp->ingress_ifindex, &flow);
+		verdict = begin(&packet, FROM_OUTSIDE, xdp->ingress_ifindex, flow);
 		if (verdict != FOLLOW && verdict != MASQUERADE)
 			return XDP_PASS;
 		if (verdict == MASQUERADE)
-			masquerade(xdp, &packet, &flow.to);
+			masquerade(xdp, &packet, &flow->to);
 		/* Also if the rest is for who comes next: to choose twice would favour some backends. */
-		if (!remember(&packet, &flow, verdict))
+		if (!remember(&packet, flow, verdict))
 			return XDP_PASS;
 	}
-	exit = find_exit(xdp, &packet, &flow);
+	exit = find_exit(xdp, &packet, &routed);
 	if (!exit)
 		return XDP_PASS;
-	if (!keep_up(&flow, &packet)) {
-		count_drop(xdp->ingress_ifindex, &packet, &flow, DROP_FLOWS_FULL);
+	if (!keep_up(&routed, &packet)) {
+		count_drop(xdp->ingress_ifindex, &packet, flow, DROP_FLOWS_FULL);
 		return XDP_DROP;
 	}
-	if (!write_frame(xdp, &packet, &flow))
+	if (!write_frame(xdp, &packet, &routed))
 		return XDP_PASS;
 	return exit == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(exit, 0);
 }

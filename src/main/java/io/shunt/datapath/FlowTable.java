@@ -16,7 +16,7 @@ public final class FlowTable {
     private static final long SERVICE_ID = Layouts.offset(Layouts.FLOW, "service_id");
     private static final long SEEN = Layouts.offset(Layouts.FLOW, "seen");
     private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
-    private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
+    private static final long FLAGS = Layouts.offset(Layouts.FLOW, "flags");
     private static final long TUNNEL = Layouts.offset(Layouts.FLOW, "tunnel");
     /** In enum tunnel of types.h: it goes on as it is, within packets from one end of the tunnel to the other. */
     private static final int INTO = 1;
@@ -49,7 +49,8 @@ public final class FlowTable {
         boolean[] enough = new boolean[1];
         for (BpfMap map : maps) {
             map.forEachUntil((key, value) -> {
-                enough[0] = value.get(JAVA_BYTE, IS_REPLY) == 0 && search.test(decode(value, now));
+                enough[0] =
+                        (value.get(JAVA_BYTE, FLAGS) & Layouts.FLOW_IS_REPLY) == 0 && search.test(decode(value, now));
                 return enough[0];
             });
             if (enough[0]) {

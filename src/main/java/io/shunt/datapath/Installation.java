@@ -216,7 +216,8 @@ public final class Installation implements AutoCloseable {
             return;
         }
         try {
-            BpfObject drivers = read("xdp", List.of(Layouts.DRIVER, Layouts.FLOW, Layouts.PACKET_SETTINGS));
+            BpfObject drivers =
+                    read("xdp", List.of(Layouts.DRIVER, Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.PACKET_SETTINGS));
             try {
                 settings.writeTo(drivers);
                 drivers.share(packets.maps());

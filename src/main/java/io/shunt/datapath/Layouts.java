@@ -105,6 +105,7 @@ final class Layouts {
             .withName("tuple");
 
     static final StructLayout WAY = MemoryLayout.structLayout(
+                    JAVA_INT.withName("second"),
                     JAVA_INT.withName("device"),
                     JAVA_SHORT.withName("epoch"),
                     JAVA_SHORT.withName("mtu"),
@@ -123,16 +124,22 @@ final class Layouts {
                     JAVA_INT.withName("backend_id"),
                     JAVA_INT.withName("generation"),
                     JAVA_INT.withName("seen"),
-                    WAY.withName("way"),
                     JAVA_INT.withName("host_device"),
                     JAVA_BYTE.withName("state"),
-                    JAVA_BYTE.withName("is_reply"),
-                    JAVA_BYTE.withName("is_confirmed"),
-                    JAVA_BYTE.withName("client_closed"),
-                    JAVA_BYTE.withName("backend_closed"),
+                    JAVA_BYTE.withName("flags"),
                     JAVA_BYTE.withName("tunnel"),
-                    MemoryLayout.sequenceLayout(2, JAVA_BYTE).withName("pad"))
+                    JAVA_BYTE.withName("pad"))
             .withName("flow");
+
+    /** In enum flow_flag of types.h. */
+    static final int FLOW_IS_REPLY = 1;
+
+    /** In enum flow_flag of types.h. */
+    static final int FLOW_IS_CONFIRMED = 2;
+
+    /** A confirmed flow begins with what it was before. */
+    static final StructLayout ROUTED_FLOW = MemoryLayout.structLayout(FLOW.withName("flow"), WAY.withName("way"))
+            .withName("routed_flow");
 
     static final StructLayout FRAGMENT_KEY = MemoryLayout.structLayout(
                     ADDRESS.withName("source"),
@@ -215,8 +222,18 @@ final class Layouts {
             .withName("settings");
 
     /** Of the packet programs alone. */
-    static final List<StructLayout> PACKET =
-            List.of(TUPLE, WAY, EXIT, FLOW, FRAGMENT_KEY, FRAGMENT, DROP_KEY, DEVICE_SOURCES, RANGE, PACKET_SETTINGS);
+    static final List<StructLayout> PACKET = List.of(
+            TUPLE,
+            WAY,
+            EXIT,
+            FLOW,
+            ROUTED_FLOW,
+            FRAGMENT_KEY,
+            FRAGMENT,
+            DROP_KEY,
+            DEVICE_SOURCES,
+            RANGE,
+            PACKET_SETTINGS);
 
     /** Everything that C and Java both touch in the socket programs. */
     static final List<StructLayout> SHARED = List.of(

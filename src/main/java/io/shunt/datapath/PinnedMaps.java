@@ -247,7 +247,7 @@ public final class PinnedMaps {
         fields.put("to", tuple(value.asSlice(Layouts.offset(layout, "to"), Layouts.TUPLE)));
         fields.put("protocol", Byte.toUnsignedInt(from.get(JAVA_BYTE, Layouts.offset(Layouts.TUPLE, "protocol"))));
         fields.put("state", flowState(value.get(JAVA_BYTE, Layouts.offset(layout, "state"))));
-        fields.put("reply", value.get(JAVA_BYTE, Layouts.offset(layout, "is_reply")) != 0);
+        fields.put("reply", (value.get(JAVA_BYTE, Layouts.offset(layout, "flags")) & Layouts.FLOW_IS_REPLY) != 0);
         fields.put("tunnel", tunnel(value.get(JAVA_BYTE, Layouts.offset(layout, "tunnel"))));
         fields.put("service_id", value.get(JAVA_INT, Layouts.offset(layout, "service_id")));
         fields.put("backend_id", value.get(JAVA_INT, Layouts.offset(layout, "backend_id")));

@@ -75,8 +75,9 @@ public final class Sweep implements AutoCloseable {
 
     /** Loads the program, which runs when it is told to. */
     static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
-        BpfObject object =
-                Installation.read("sweep", List.of(Layouts.FLOW, Layouts.ENTRY_COUNT, Layouts.TIMEOUTS, Layouts.SWEEP));
+        BpfObject object = Installation.read(
+                "sweep",
+                List.of(Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.ENTRY_COUNT, Layouts.TIMEOUTS, Layouts.SWEEP));
         try {
             object.share(maps);
             timeouts.writeTo(object);

@@ -71,8 +71,7 @@ final class PacketLab implements AutoCloseable {
     private static final long TO = Layouts.offset(Layouts.FLOW, "to");
     private static final long SEEN = Layouts.offset(Layouts.FLOW, "seen");
     private static final long STATE = Layouts.offset(Layouts.FLOW, "state");
-    private static final long IS_REPLY = Layouts.offset(Layouts.FLOW, "is_reply");
-    private static final long IS_CONFIRMED = Layouts.offset(Layouts.FLOW, "is_confirmed");
+    private static final long FLAGS = Layouts.offset(Layouts.FLOW, "flags");
     private static final long SOURCE = Layouts.offset(Layouts.TUPLE, "source");
     private static final long DESTINATION = Layouts.offset(Layouts.TUPLE, "destination");
     private static final long SOURCE_PORT = Layouts.offset(Layouts.TUPLE, "source_port");
@@ -194,7 +193,7 @@ final class PacketLab implements AutoCloseable {
         private @Nullable BpfProgram driver;
         private final Arena arena = Arena.ofShared();
         private final MemorySegment tuple = arena.allocate(Layouts.TUPLE);
-        private final MemorySegment flow = arena.allocate(Layouts.FLOW);
+        private final MemorySegment flow = arena.allocate(Layouts.ROUTED_FLOW);
         private final BpfMap flows;
         private final BpfMap newFlows;
         private long evictedBefore;
@@ -459,8 +458,8 @@ final class PacketLab implements AutoCloseable {
                 tuple(flow, FROM),
                 tuple(flow, TO),
                 STATES[flow.get(JAVA_BYTE, STATE)],
-                flow.get(JAVA_BYTE, IS_REPLY) != 0,
-                flow.get(JAVA_BYTE, IS_CONFIRMED) != 0);
+                (flow.get(JAVA_BYTE, FLAGS) & Layouts.FLOW_IS_REPLY) != 0,
+                (flow.get(JAVA_BYTE, FLAGS) & Layouts.FLOW_IS_CONFIRMED) != 0);
     }
 
     private static Tuple tuple(MemorySegment flow, long at) {

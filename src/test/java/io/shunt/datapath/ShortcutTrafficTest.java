@@ -350,9 +350,15 @@ class ShortcutTrafficTest {
     }
 
     private static Set<Integer> devicesOnTheWay() {
-        long device = Layouts.FLOW.byteOffset(groupElement("way"), groupElement("device"));
+        long seen = Layouts.ROUTED_FLOW.byteOffset(groupElement("flow"), groupElement("seen"));
+        long second = Layouts.ROUTED_FLOW.byteOffset(groupElement("way"), groupElement("second"));
+        long device = Layouts.ROUTED_FLOW.byteOffset(groupElement("way"), groupElement("device"));
         Set<Integer> devices = new HashSet<>();
-        installation.packets().map("flows").forEach((key, value) -> devices.add(value.get(JAVA_INT, device)));
+        installation.packets().map("flows").forEach((key, value) -> {
+            if (value.get(JAVA_INT, second) == value.get(JAVA_INT, seen)) {
+                devices.add(value.get(JAVA_INT, device));
+            }
+        });
         return devices;
     }
 

@@ -74,7 +74,7 @@ class SweepTest {
 
     private void put(int port, Protocol protocol, State state, boolean reply, int silentSeconds, int tunnel) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment flow = arena.allocate(Layouts.FLOW);
+            MemorySegment flow = arena.allocate(Layouts.ROUTED_FLOW);
             long from = Layouts.offset(Layouts.FLOW, "from");
             long to = Layouts.offset(Layouts.FLOW, "to");
             if (reply) {
@@ -88,7 +88,7 @@ class SweepTest {
             long now = System.nanoTime() / 1_000_000_000;
             flow.set(JAVA_INT, Layouts.offset(Layouts.FLOW, "seen"), (int) now - silentSeconds);
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"), (byte) state.ordinal());
-            flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "is_reply"), (byte) (reply ? 1 : 0));
+            flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "flags"), (byte) (reply ? Layouts.FLOW_IS_REPLY : 0));
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "tunnel"), (byte) tunnel);
             into.update(flow.asSlice(from, Layouts.TUPLE), flow, BpfMap.NOEXIST);
         }
