@@ -4,12 +4,12 @@
 #define SHUNT_BEGIN_H
 
 #include "affinity.h"
-#include "flow.h"
 #include "hash.h"
 #include "maps.h"
 #include "nat.h"
 #include "packet.h"
 #include "service.h"
+#include "track.h"
 
 /* Where has the packet come from? */
 enum origin_of_packet {
@@ -270,7 +270,7 @@ __noinline int begin(struct packet *packet, __u32 from, __u32 device, struct flo
 /* Not inlined, for the sake of the stack. */
 __noinline int remember_direct(const struct flow *flow)
 {
-	if (flow && put_new(flow))
+	if (flow && put_new(flow, PUT_ALWAYS))
 		count_connection(flow->service_id);
 	return 0;
 }
@@ -286,20 +286,14 @@ static __always_inline bool remember(struct packet *packet, struct flow *flow, e
 		remember_direct(flow);
 		return true;
 	}
-	packet->obstacle = DROP_FLOWS_FULL;
-	switch (reserve_port(flow, keeps_port)) {
-	case RESERVED:
-		packet->obstacle = 0;
-		/* The other node has counted those that it has sent here. */
-		if (flow->tunnel != TUNNEL_OUT_OF)
-			count_connection(flow->service_id);
-		return true;
-	case TAKEN:
+	if (!reserve_port(flow, keeps_port)) {
 		packet->obstacle = DROP_NO_PORT;
 		return false;
-	default:
-		return false;
 	}
+	/* The other node has counted those that it has sent here. */
+	if (flow->tunnel != TUNNEL_OUT_OF)
+		count_connection(flow->service_id);
+	return true;
 }
 
 static __always_inline bool backend_serves(const struct flow *flow)

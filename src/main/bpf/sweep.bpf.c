@@ -57,16 +57,29 @@ static long look_at(__attribute__((unused)) void *map, struct tuple *key, struct
 
 /*
  * Here both entries know when either has spoken. What is over stays until it is pushed out: it takes nothing from anybody,
- * and a conversation that somebody else claimed to break off may go on after a long silence.
+ * and a conversation that somebody else claimed to break off may go on after a long silence. No lock is taken here, as kernels
+ * before Linux 6.6 have none for a program that may sleep. Should a new flow come to the place in the moment between the last
+ * look and the store, it is forgotten instead; its other entry, if it has one, makes it anew.
  */
-static long look_at_new(__attribute__((unused)) void *map, struct tuple *key, struct flow *flow, struct look *look)
+static __always_inline bool is_given_up(const struct flow *flow, __u32 now)
 {
-	if (is_over(flow) || (__s32)(look->now - flow->seen) <= (__s32)timeout(flow)) {
-		look->counted.unconfirmed++;
-		return 0;
-	}
-	if (!bpf_map_delete_elem(&flows_new, key))
+	return !is_over(flow) && (__s32)(now - flow->seen) > (__s32)timeout(flow);
+}
+
+static long look_at_row(__attribute__((unused)) void *map, __attribute__((unused)) __u32 *key, struct flow_row *row,
+			struct look *look)
+{
+	volatile __u32 *tags = row->tags;
+
+	for (__u32 i = 0; i < ROW_FLOWS; i++) {
+		__u32 tag = tags[i];
+
+		if (!tag || !is_given_up(&row->flows[i], look->now) || tags[i] != tag)
+			continue;
+		tags[i] = 0;
 		look->counted.given_up++;
+	}
+	look->counted.pushed_out += row->pushed_out;
 	return 0;
 }
 
@@ -76,7 +89,7 @@ int sweep(struct sweep *ctx)
 	struct look look = {.now = bpf_ktime_get_ns() / SECOND_NS};
 
 	bpf_for_each_map_elem(&flows, look_at, &look, 0);
-	bpf_for_each_map_elem(&flows_new, look_at_new, &look, 0);
+	bpf_for_each_map_elem(&flows_new, look_at_row, &look, 0);
 	*ctx = look.counted;
 	return 0;
 }

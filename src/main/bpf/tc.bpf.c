@@ -17,13 +17,13 @@
 #include "answer.h"
 #include "begin.h"
 #include "drop.h"
-#include "flow.h"
 #include "maps.h"
 #include "nat.h"
 #include "packet.h"
 #include "parse.h"
 #include "sctp.h"
 #include "service.h"
+#include "track.h"
 #include "tunnel.h"
 #include "write.h"
 
@@ -168,27 +168,26 @@ __noinline bool has_room(struct __sk_buff *skb, const struct packet *packet, con
  * A conversation that asks for no service may run between the same ends as one that does, once that is translated: its
  * replies would be taken for the other's.
  */
-__noinline int make_way(const struct packet *packet, struct flow *flow)
+__noinline int make_way(const struct packet *packet, struct routed_flow *routed)
 {
 	struct tuple reply, forward;
-	struct flow *other;
+	struct flow *flow;
 
-	if (!packet || !flow)
+	if (!packet || !routed)
 		return PASS;
+	flow = &routed->flow;
 	/* For datagrams, which all look like the first, it would cost more than it is worth. */
 	if (packet->tuple.protocol == IPPROTO_UDP)
 		return PASS;
 	turn_round(&packet->tuple, &reply);
-	other = find_entry(&reply);
-	if (!other || !is_reply(other))
+	if (!find_flow(&reply, routed) || !is_reply(flow))
 		return PASS;
-	turn_round(&other->to, &forward);
-	if (!is_of(other, &reply))
-		return PASS;
-	if (is_over(other)) {
+	if (is_over(flow)) {
+		turn_round(&flow->to, &forward);
 		forget_entries(&reply, &forward);
 		return PASS;
 	}
+	__builtin_memset(routed, 0, sizeof(*routed));
 	flow->from = packet->tuple;
 	flow->to = packet->tuple;
 	flow->seen = now_seconds();
@@ -742,7 +741,7 @@ static __always_inline int translate(struct __sk_buff *skb, enum origin_of_packe
 	verdict = begin(&packet, from, skb->ifindex, flow);
 	/* What the node itself says is seen again, translated, by the device that it leaves. */
 	if (verdict == PASS && from != FROM_HOST)
-		verdict = make_way(&packet, flow);
+		verdict = make_way(&packet, &routed);
 decided:
 	switch (verdict) {
 	case DROP:

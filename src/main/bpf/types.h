@@ -206,8 +206,7 @@ enum flow_flag {
 /*
  * What becomes of a packet from one to another? One entry for each direction; the reply's is the same turned round, so
  * that either tells all that the other does. But for TUNNEL_INTO, which has one only. It repeats its key, as a frontend
- * does. With its key, and what the kernel puts before both, it is three cache lines: a new flow is written to two such
- * places, which nobody has looked at for long.
+ * does.
  */
 struct flow {
 	struct tuple from;
@@ -229,6 +228,25 @@ struct routed_flow {
 	struct way way;
 };
 
+/* How many new flows stand in a row? */
+#define ROW_FLOWS 8
+
+/* New flows whose keys' hashes lead to the same row. */
+struct flow_row {
+	__u32 pushed_out; /* how many flows have been that were not over */
+	__u8 next;        /* at which place the search for room begins */
+	__u8 over;        /* a bit for each flow that is_over() */
+	__u8 used;        /* a bit for each that packets have come for since it stands here, or is over */
+	__u8 pad;
+	__u32 tags[ROW_FLOWS]; /* of each flow's hash, no two alike; 0: there is none */
+	struct flow flows[ROW_FLOWS];
+};
+
+/* Who writes or copies a flow of the row has it, but for sweep.bpf.c. */
+struct flow_row_lock {
+	struct bpf_spin_lock lock;
+};
+
 /* Which datagram is this a fragment of? */
 struct fragment_key {
 	struct address source;
@@ -243,12 +261,6 @@ struct fragment {
 	struct fragment_key key;
 	__be16 source_port;
 	__be16 destination_port;
-};
-
-/* How many entries have the programs put into a map, and taken out of it? */
-struct entry_count {
-	__u64 put;
-	__u64 taken;
 };
 
 /* Why, for which service, and on which way? */
@@ -326,6 +338,8 @@ struct packet_settings {
 	__u8 local_by_range;   /* by their address; else by the device that they come in by */
 	__u8 fib_tells_source; /* the kernel has BPF_FIB_LOOKUP_SRC, and what came before it */
 	struct range local[2]; /* who is inside, then: one for each family */
+	__u32 rows;            /* how many flows_new has */
+	__u64 seed;            /* of their hash: so nobody can choose his row, or another's */
 };
 
 /* After how many seconds of silence is a flow forgotten? By its state. */
@@ -339,8 +353,8 @@ struct timeouts {
 struct sweep {
 	__u32 kept;
 	__u32 forgotten;
-	__u32 unconfirmed; /* and those that are over */
-	__u32 given_up;    /* unconfirmed, and forgotten now */
+	__u32 given_up;   /* unconfirmed, and forgotten now */
+	__u32 pushed_out; /* unconfirmed, by others, since there are rows; modulo 2^32 */
 };
 
 /* What the daemon says to the socket programs as it loads them. */

@@ -6,7 +6,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import io.shunt.datapath.DropEvents.Ends;
 import io.shunt.libbpf.BpfMap;
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 import java.util.function.Predicate;
 
 /** The conversations that the packet programs know, as they stand in the kernel. Safe from any thread. */
@@ -23,10 +22,12 @@ public final class FlowTable {
 
     private static final int NANOS_PER_SECOND = 1_000_000_000;
 
-    private final List<BpfMap> maps;
+    private final BpfMap confirmed;
+    private final BpfMap rows;
 
-    FlowTable(List<BpfMap> maps) {
-        this.maps = maps;
+    FlowTable(BpfMap confirmed, BpfMap rows) {
+        this.confirmed = confirmed;
+        this.rows = rows;
     }
 
     /**
@@ -46,16 +47,12 @@ public final class FlowTable {
      */
     public void forEachUntil(Predicate<Flow> search) {
         int now = (int) (System.nanoTime() / NANOS_PER_SECOND);
+        Predicate<MemorySegment> forward =
+                flow -> (flow.get(JAVA_BYTE, FLAGS) & Layouts.FLOW_IS_REPLY) == 0 && search.test(decode(flow, now));
         boolean[] enough = new boolean[1];
-        for (BpfMap map : maps) {
-            map.forEachUntil((key, value) -> {
-                enough[0] =
-                        (value.get(JAVA_BYTE, FLAGS) & Layouts.FLOW_IS_REPLY) == 0 && search.test(decode(value, now));
-                return enough[0];
-            });
-            if (enough[0]) {
-                return;
-            }
+        confirmed.forEachUntil((key, flow) -> enough[0] = forward.test(flow));
+        if (!enough[0]) {
+            rows.forEachUntil((key, row) -> FlowRows.anyMatch(row, forward));
         }
     }
 

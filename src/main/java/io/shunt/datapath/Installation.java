@@ -124,8 +124,7 @@ public final class Installation implements AutoCloseable {
             opened.push(root::close);
             BpfObject object = read("sock", Layouts.SHARED);
             opened.push(object::close);
-            settings.writeTo(object);
-            Set<String> reused = load(root, object, List.of(), sizes);
+            Set<String> reused = load(root, object, List.of(), sizes, settings::writeTo);
             PacketPrograms packets = packetPrograms(root, packetSettings, object.maps(), sizes);
             opened.push(packets::close);
             Drops drops = new Drops(packets.map("drops"));
@@ -192,11 +191,10 @@ public final class Installation implements AutoCloseable {
             BpfRoot root, PacketSettings settings, Collection<BpfMap> brought, MapSizes sizes, String refusal) {
         BpfObject object = read("tc", Layouts.PACKET);
         try {
-            settings.writeTo(object);
             if (!refusal.isEmpty()) {
                 object.programs().forEach(program -> program.setAutoload(false));
             }
-            load(root, object, brought, sizes);
+            load(root, object, brought, sizes, settings::writeTo);
             return new PacketPrograms(root, object, refusal);
         } catch (RuntimeException e) {
             object.close();
@@ -219,8 +217,8 @@ public final class Installation implements AutoCloseable {
             BpfObject drivers =
                     read("xdp", List.of(Layouts.DRIVER, Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.PACKET_SETTINGS));
             try {
-                settings.writeTo(drivers);
                 drivers.share(packets.maps());
+                settings.writeTo(drivers);
                 drivers.load();
             } catch (RuntimeException e) {
                 drivers.close();
@@ -239,14 +237,17 @@ public final class Installation implements AutoCloseable {
     /**
      * Loads an object with the maps that another has brought already and those that are pinned, and pins the rest.
      *
+     * @param settings written when it is known how large the maps are
      * @return which were pinned before
      */
-    private static Set<String> load(BpfRoot root, BpfObject object, Collection<BpfMap> brought, MapSizes sizes) {
+    private static Set<String> load(
+            BpfRoot root, BpfObject object, Collection<BpfMap> brought, MapSizes sizes, Consumer<BpfObject> settings) {
         Set<String> shared = object.share(brought);
         List<BpfMap> own = object.maps().stream()
                 .filter(map -> isPinned(map) && !shared.contains(map.name()))
                 .toList();
         Set<String> reused = reusePinned(root, own, sizes);
+        settings.accept(object);
         object.load();
         for (BpfMap map : own) {
             if (!reused.contains(map.name())) {
@@ -534,7 +535,11 @@ public final class Installation implements AutoCloseable {
     }
 
     private int room(BpfMap map) {
-        return map.name().equals("slots") ? maps.maxSlots() : map.maxEntries();
+        return switch (map.name()) {
+            case "slots" -> maps.maxSlots();
+            case "flows_new" -> map.maxEntries() * Layouts.ROW_FLOWS;
+            default -> map.maxEntries();
+        };
     }
 
     /**
@@ -561,7 +566,7 @@ public final class Installation implements AutoCloseable {
 
     /** The conversations that the packet programs know. */
     public FlowTable flowTable() {
-        return new FlowTable(List.of(packets.map("flows"), packets.map("flows_new")));
+        return new FlowTable(packets.map("flows"), packets.map("flows_new"));
     }
 
     /** What the kernel has counted for one service id since it was given out. */

@@ -141,6 +141,19 @@ final class Layouts {
     static final StructLayout ROUTED_FLOW = MemoryLayout.structLayout(FLOW.withName("flow"), WAY.withName("way"))
             .withName("routed_flow");
 
+    /** How many flows stand in a row. */
+    static final int ROW_FLOWS = 8;
+
+    static final StructLayout FLOW_ROW = MemoryLayout.structLayout(
+                    JAVA_INT.withName("pushed_out"),
+                    JAVA_BYTE.withName("next"),
+                    JAVA_BYTE.withName("over"),
+                    JAVA_BYTE.withName("used"),
+                    JAVA_BYTE.withName("pad"),
+                    MemoryLayout.sequenceLayout(ROW_FLOWS, JAVA_INT).withName("tags"),
+                    MemoryLayout.sequenceLayout(ROW_FLOWS, FLOW).withName("flows"))
+            .withName("flow_row");
+
     static final StructLayout FRAGMENT_KEY = MemoryLayout.structLayout(
                     ADDRESS.withName("source"),
                     ADDRESS.withName("destination"),
@@ -194,7 +207,9 @@ final class Layouts {
                     JAVA_BYTE.withName("detects_local"),
                     JAVA_BYTE.withName("local_by_range"),
                     JAVA_BYTE.withName("fib_tells_source"),
-                    MemoryLayout.sequenceLayout(2, RANGE).withName("local"))
+                    MemoryLayout.sequenceLayout(2, RANGE).withName("local"),
+                    JAVA_INT.withName("rows"),
+                    JAVA_LONG.withName("seed"))
             .withName("packet_settings");
 
     private static final SequenceLayout BY_STATE = MemoryLayout.sequenceLayout(6, JAVA_INT);
@@ -206,14 +221,9 @@ final class Layouts {
     static final StructLayout SWEEP = MemoryLayout.structLayout(
                     JAVA_INT.withName("kept"),
                     JAVA_INT.withName("forgotten"),
-                    JAVA_INT.withName("unconfirmed"),
-                    JAVA_INT.withName("given_up"))
+                    JAVA_INT.withName("given_up"),
+                    JAVA_INT.withName("pushed_out"))
             .withName("sweep");
-
-    /** Not in the {@link #fingerprint}: where an earlier version has not counted, the map is new. */
-    static final StructLayout ENTRY_COUNT = MemoryLayout.structLayout(
-                    JAVA_LONG.withName("put"), JAVA_LONG.withName("taken"))
-            .withName("entry_count");
 
     static final StructLayout SETTINGS = MemoryLayout.structLayout(
                     JAVA_LONG.withName("host_namespace"),
@@ -228,6 +238,7 @@ final class Layouts {
             EXIT,
             FLOW,
             ROUTED_FLOW,
+            FLOW_ROW,
             FRAGMENT_KEY,
             FRAGMENT,
             DROP_KEY,

@@ -86,13 +86,18 @@ public record MapSizes(int services, int backends, int flows, int tableSlots) {
         return Math.clamp(flows / divisor, least, most);
     }
 
+    private int rows() {
+        return share(4, 32_768, 131_072) / Layouts.ROW_FLOWS;
+    }
+
     /** Entries by map name. Index 0 of an array names nothing. */
     Map<String, Integer> entries() {
         return Map.ofEntries(
                 entry("flows", flows * ENTRIES_A_FLOW),
-                // 8,192 conversations that begin or have just ended: at 80,000 SYNs a second nobody means, a client has
-                // 0.1 s to answer.
-                entry("flows_new", share(8, 16_384, 65_536)),
+                // 16,384 conversations that begin or have just ended. At 80,000 SYNs a second nobody means, one of a
+                // thousand clients that answer after 0.05 s is pushed out before.
+                entry("flows_new", rows()),
+                entry("flow_row_locks", rows()),
                 // In order, the last fragment follows the first within milliseconds.
                 entry("fragments", share(64, 2_048, 8_192)),
                 entry("affinity", share(16, 8_192, 65_536)),

@@ -2,14 +2,20 @@ package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.shunt.libbpf.BpfObject;
 import io.shunt.net.Address;
 import io.shunt.net.IpFamily;
 import io.shunt.net.Prefix;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 
 /**
  * What the packet programs are told as they are loaded.
@@ -30,6 +36,7 @@ public record PacketSettings(
         boolean detectsLocal,
         List<Prefix> localRanges,
         boolean fibTellsSource) {
+    private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
     private static final byte DETECTS_V4 = 1;
     private static final byte DETECTS_V6 = 2;
 
@@ -45,11 +52,13 @@ public record PacketSettings(
         return !KernelVersion.running().isBelow(new KernelVersion(6, 7));
     }
 
-    /** Writes them into an object that is not loaded yet. */
+    /** Writes them into an object that is not loaded yet, but whose maps have the size that they will have. */
     void writeTo(BpfObject object) {
         MemorySegment settings = object.map(".rodata.settings").initialValue();
         settings.set(JAVA_INT, offset("first_port"), firstPort);
         settings.set(JAVA_INT, offset("ports"), ports);
+        settings.set(JAVA_INT, offset("rows"), rows(object));
+        settings.set(JAVA_LONG, offset("seed"), seed());
         settings.set(JAVA_BYTE, offset("masquerade_all"), bit(masqueradeAll));
         settings.set(JAVA_BYTE, offset("detects_local"), detects());
         settings.set(JAVA_BYTE, offset("local_by_range"), bit(!localRanges.isEmpty()));
@@ -63,6 +72,23 @@ public record PacketSettings(
             // As many bits set as the range has.
             Address mask = new Prefix(new Address(-1, -1), range.bits()).address();
             Layouts.putAddress(settings, at + Layouts.offset(Layouts.RANGE, "mask"), mask);
+        }
+    }
+
+    /** As many as have a lock: either map may be left from a daemon with other sizes. */
+    private static int rows(BpfObject object) {
+        return Math.min(
+                object.map("flows_new").maxEntries(),
+                object.map("flow_row_locks").maxEntries());
+    }
+
+    /** Another on each node, which no client knows, and the same for as long as pinned rows stand: until the machine ends. */
+    static long seed() {
+        try {
+            UUID boot = UUID.fromString(Files.readString(BOOT_ID).strip());
+            return boot.getMostSignificantBits() ^ boot.getLeastSignificantBits();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

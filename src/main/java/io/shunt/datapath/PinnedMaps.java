@@ -24,6 +24,7 @@ public final class PinnedMaps {
     private static final Map<String, Decoder> DECODERS = decoders();
 
     private static final String SLOTS = "slots";
+    private static final String FLOWS_NEW = "flows_new";
 
     /** 100::/64, from which nobody sends (RFC 6666). */
     private static final long NAMESPACES = 0x0100_0000_0000_0000L;
@@ -71,6 +72,11 @@ public final class PinnedMaps {
                         if (name.equals(SLOTS)) {
                             KernelMaps.forEachSlot(
                                     key.get(JAVA_INT, 0), value, (slot, id) -> visitor.entry(name, slot(slot, id)));
+                        } else if (name.equals(FLOWS_NEW)) {
+                            FlowRows.anyMatch(value, flow -> {
+                                visitor.entry(name, flow(flow));
+                                return false;
+                            });
                         }
                     });
                 } catch (BpfException e) {
@@ -86,7 +92,7 @@ public final class PinnedMaps {
         decoders.put("node_addresses", PinnedMaps::nodeAddress);
         decoders.put("source_ranges", PinnedMaps::sourceRange);
         decoders.put("sets", PinnedMaps::set);
-        // Several entries an element, which are visited one by one.
+        // Several entries an element, as in flows_new: these are visited one by one.
         decoders.put(SLOTS, (key, value) -> Map.of());
         decoders.put("backends", PinnedMaps::backend);
         decoders.put("local_backends", PinnedMaps::localBackend);
@@ -95,8 +101,8 @@ public final class PinnedMaps {
         decoders.put("tcp_origins", (key, value) -> origin(fields("cookie", key.get(JAVA_LONG, 0)), value));
         decoders.put("udp_by_service", PinnedMaps::farOrigin);
         decoders.put("sock_errors", PinnedMaps::error);
-        decoders.put("flows", PinnedMaps::flow);
-        decoders.put("flows_new", PinnedMaps::flow);
+        decoders.put("flows", (key, value) -> flow(value));
+        decoders.put(FLOWS_NEW, (key, value) -> Map.of());
         decoders.put("fragments", PinnedMaps::fragment);
         decoders.put("drops", PinnedMaps::drop);
         decoders.put("device_sources", PinnedMaps::deviceSources);
@@ -240,7 +246,7 @@ public final class PinnedMaps {
         return fields;
     }
 
-    private static Map<String, ?> flow(MemorySegment key, MemorySegment value) {
+    private static Map<String, ?> flow(MemorySegment value) {
         StructLayout layout = Layouts.FLOW;
         MemorySegment from = value.asSlice(Layouts.offset(layout, "from"), Layouts.TUPLE);
         Map<String, Object> fields = fields("from", tuple(from));

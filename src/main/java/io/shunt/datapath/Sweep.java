@@ -1,7 +1,6 @@
 package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.shunt.libbpf.BpfException;
 import io.shunt.libbpf.BpfMap;
@@ -29,9 +28,8 @@ public final class Sweep implements AutoCloseable {
     private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("shunt-sweep").daemon().factory());
     private long forgottenEntries;
-    private long givenUpEntries;
     private long evictedEntries;
-    private @Nullable Long evictedBefore;
+    private @Nullable Integer pushedOutBefore;
     private volatile Flows flows = new Flows(-1, 0, 0);
     private volatile String trouble;
 
@@ -40,13 +38,9 @@ public final class Sweep implements AutoCloseable {
      *
      * @param inUse as of the last run; -1 before the first
      * @param forgotten since this was opened
-     * @param evicted since the first run, unconfirmed or over, to make room for others: not all yet of those that were
-     *     pushed out while the last run went on, and never more than were
+     * @param evicted since the first run, before they were confirmed, to make room for others
      */
     public record Flows(int inUse, long forgotten, long evicted) {}
-
-    /** Entries of `flows_new` that the programs have put there and taken out, since the map was made. */
-    private record Moves(long put, long taken) {}
 
     /** @param object null if the kernel refuses it */
     private Sweep(@Nullable BpfObject object, String trouble) {
@@ -75,9 +69,8 @@ public final class Sweep implements AutoCloseable {
 
     /** Loads the program, which runs when it is told to. */
     static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
-        BpfObject object = Installation.read(
-                "sweep",
-                List.of(Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.ENTRY_COUNT, Layouts.TIMEOUTS, Layouts.SWEEP));
+        BpfObject object =
+                Installation.read("sweep", List.of(Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.TIMEOUTS, Layouts.SWEEP));
         try {
             object.share(maps);
             timeouts.writeTo(object);
@@ -97,10 +90,8 @@ public final class Sweep implements AutoCloseable {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment counted = arena.allocate(Layouts.SWEEP);
-            Moves before = moves(running);
             running.program("sweep").testRun(null, null, counted, 1);
-            givenUpEntries += count(counted, "given_up");
-            countEvicted(before, count(counted, "unconfirmed") + givenUpEntries, moves(running));
+            countEvicted(count(counted, "pushed_out"));
             forgottenEntries += count(counted, "forgotten") + count(counted, "given_up");
             // The two of a flow may go in two runs.
             flows = new Flows(
@@ -117,28 +108,12 @@ public final class Sweep implements AutoCloseable {
         }
     }
 
-    /**
-     * What was put, is not there and was not taken out, nor given up here, the kernel has pushed out. Programs put and take
-     * while entries are counted: so that gives two bounds, and how many they were is known as soon as it is quiet.
-     */
-    private void countEvicted(Moves before, long there, Moves after) {
-        long atLeast = before.put - after.taken - there;
-        long atMost = after.put - before.taken - there;
-        if (evictedBefore == null) {
-            evictedBefore = atMost;
+    /** The programs count since the map was made, modulo 2^32. */
+    private void countEvicted(int pushedOut) {
+        if (pushedOutBefore != null) {
+            evictedEntries += Integer.toUnsignedLong(pushedOut - pushedOutBefore);
         }
-        evictedEntries = Math.max(evictedEntries, atLeast - evictedBefore);
-    }
-
-    private static Moves moves(BpfObject running) {
-        long[] sum = new long[2];
-        running.map("flows_new_count").forEach((key, perCpu) -> {
-            for (long at = 0; at < perCpu.byteSize(); at += Layouts.ENTRY_COUNT.byteSize()) {
-                sum[0] += perCpu.get(JAVA_LONG, at + Layouts.offset(Layouts.ENTRY_COUNT, "put"));
-                sum[1] += perCpu.get(JAVA_LONG, at + Layouts.offset(Layouts.ENTRY_COUNT, "taken"));
-            }
-        });
-        return new Moves(sum[0], sum[1]);
+        pushedOutBefore = pushedOut;
     }
 
     private static int count(MemorySegment counted, String member) {

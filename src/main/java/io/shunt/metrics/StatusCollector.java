@@ -198,7 +198,7 @@ final class StatusCollector implements MultiCollector {
                         PacketsView::forgottenFlows))
                 .metricSnapshot(Series.counters(
                         "shunt_flows_evicted",
-                        "Flows of packets that the kernel forgot to make room for new ones: not confirmed yet, or over",
+                        "Flows of packets that were forgotten to make room for new ones before they were confirmed",
                         List.of(packets),
                         it -> Labels.EMPTY,
                         PacketsView::evictedFlows))

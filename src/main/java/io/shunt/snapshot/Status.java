@@ -85,8 +85,7 @@ public record Status(
      * @param flows that are remembered, as of some seconds ago; -1 if nobody has looked yet
      * @param maxFlows how many can be
      * @param forgottenFlows since the daemon has started
-     * @param evictedFlows that were not confirmed yet, or over, and had to make room for others; since the daemon has
-     *     started
+     * @param evictedFlows that were not confirmed yet, and had to make room for others; since the daemon has started
      * @param drops of all services together, by reason and direction, since the maps were pinned
      */
     public record PacketsView(

@@ -236,7 +236,7 @@ class HashedPacketsTest {
     private Set<Address> chosenAgainAndAgain(Tuple asked) {
         Set<Address> all = new HashSet<>();
         for (int i = 0; i < 100; i++) {
-            List.of("flows", "flows_new").forEach(map -> PacketLab.clear(here.map(map)));
+            here.forgetFlows();
             all.add(chosen(here, asked));
         }
         return all;

@@ -2,7 +2,6 @@ package io.shunt.datapath;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.shunt.datapath.Packet.Tuple;
 import io.shunt.datapath.PacketCase.Direction;
@@ -195,8 +194,7 @@ final class PacketLab implements AutoCloseable {
         private final MemorySegment tuple = arena.allocate(Layouts.TUPLE);
         private final MemorySegment flow = arena.allocate(Layouts.ROUTED_FLOW);
         private final BpfMap flows;
-        private final BpfMap newFlows;
-        private long evictedBefore;
+        private final NewFlows newFlows;
         private final Map<String, Integer> services = new LinkedHashMap<>();
 
         Installed(PacketSettings settings) {
@@ -223,7 +221,7 @@ final class PacketLab implements AutoCloseable {
                 PROGRAMS.forEach((hook, name) ->
                         programs.put(hook, installation.packets().program(name)));
                 flows = map("flows");
-                newFlows = map("flows_new");
+                newFlows = new NewFlows(map("flows_new"));
                 ground.onControl(() -> {
                     installation
                             .datapath()
@@ -338,24 +336,24 @@ final class PacketLab implements AutoCloseable {
                 ground.onControl(() -> installation.datapath().put(List.of(), names));
                 services.clear();
             }
-            List.of("flows", "flows_new", "fragments", "affinity", "drops").forEach(name -> clear(map(name)));
-            evictedBefore = missing();
+            List.of("fragments", "affinity", "drops").forEach(name -> clear(map(name)));
+            forgetFlows();
         }
 
-        /** How many unconfirmed entries were lost since {@link #reset} that no program has taken out. */
-        long evicted() {
-            return missing() - evictedBefore;
+        void forgetFlows() {
+            clear(flows);
+            newFlows.clear();
         }
 
-        private long missing() {
-            long[] missing = new long[1];
-            map("flows_new_count").forEach((key, perCpu) -> {
-                for (long at = 0; at < perCpu.byteSize(); at += Layouts.ENTRY_COUNT.byteSize()) {
-                    missing[0] += perCpu.get(JAVA_LONG, at) - perCpu.get(JAVA_LONG, at + Long.BYTES);
-                }
-            });
-            newFlows.forEach((key, value) -> missing[0]--);
-            return missing[0];
+        /** How many unconfirmed entries were pushed out since {@link #reset}, of flows that were not over. */
+        int evicted() {
+            return newFlows.pushedOut();
+        }
+
+        /** The row in which such a flow stands while it is not confirmed. */
+        int row(Tuple from) {
+            writeKey(from);
+            return newFlows.row(tuple);
         }
 
         /** Null if nothing is known of such packets. */
@@ -363,10 +361,11 @@ final class PacketLab implements AutoCloseable {
         Flow flow(Tuple from) {
             writeKey(from);
             boolean found = flows.lookup(tuple, flow);
-            if (!found && !newFlows.lookup(tuple, flow)) {
+            MemorySegment there = found ? flow : newFlows.find(tuple);
+            if (there == null) {
                 return null;
             }
-            Flow known = decode(flow);
+            Flow known = decode(there);
             if (known.isConfirmed() != found) {
                 throw new IllegalStateException(known + " stands in the wrong map");
             }
@@ -376,15 +375,19 @@ final class PacketLab implements AutoCloseable {
         /** All that is known, by what the packets look like. */
         Map<Tuple, Flow> flows() {
             Map<Tuple, Flow> all = new HashMap<>();
-            for (BpfMap map : List.of(flows, newFlows)) {
-                map.forEach((key, value) -> {
-                    Flow known = decode(value);
-                    if (!tuple(key, 0).equals(known.from()) || known.isConfirmed() != (map == flows)) {
-                        throw new IllegalStateException(known + " stands in the wrong place");
-                    }
-                    all.put(known.from(), known);
-                });
-            }
+            flows.forEach((key, value) -> {
+                Flow known = decode(value);
+                if (!tuple(key, 0).equals(known.from()) || !known.isConfirmed()) {
+                    throw new IllegalStateException(known + " stands in the wrong place");
+                }
+                all.put(known.from(), known);
+            });
+            newFlows.forEach(value -> {
+                Flow known = decode(value);
+                if (known.isConfirmed() || all.put(known.from(), known) != null) {
+                    throw new IllegalStateException(known + " stands in the wrong place, or in two");
+                }
+            });
             return all;
         }
 
@@ -398,16 +401,24 @@ final class PacketLab implements AutoCloseable {
 
         /** As if nobody had spoken for so many seconds more. */
         void age(int seconds) {
-            for (BpfMap map : List.of(flows, newFlows)) {
-                List<byte[]> all = new ArrayList<>();
-                map.forEach((key, value) -> all.add(value.toArray(JAVA_BYTE)));
-                for (byte[] each : all) {
-                    MemorySegment.copy(each, 0, flow, JAVA_BYTE, 0, each.length);
-                    MemorySegment.copy(flow, FROM, tuple, 0, tuple.byteSize());
-                    flow.set(JAVA_INT, SEEN, flow.get(JAVA_INT, SEEN) - seconds);
-                    map.update(tuple, flow, 0);
-                }
+            List<byte[]> confirmed = new ArrayList<>();
+            flows.forEach((key, value) -> confirmed.add(value.toArray(JAVA_BYTE)));
+            for (byte[] each : confirmed) {
+                setBack(each, seconds);
+                MemorySegment.copy(flow, FROM, tuple, 0, tuple.byteSize());
+                flows.update(tuple, flow, BpfMap.ANY);
             }
+            List<byte[]> unconfirmed = new ArrayList<>();
+            newFlows.forEach(value -> unconfirmed.add(value.toArray(JAVA_BYTE)));
+            for (byte[] each : unconfirmed) {
+                setBack(each, seconds);
+                newFlows.put(flow);
+            }
+        }
+
+        private void setBack(byte[] known, int seconds) {
+            MemorySegment.copy(known, 0, flow, JAVA_BYTE, 0, known.length);
+            flow.set(JAVA_INT, SEEN, flow.get(JAVA_INT, SEEN) - seconds);
         }
 
         private void writeKey(Tuple from) {

@@ -8,13 +8,12 @@ import static org.awaitility.Awaitility.await;
 import io.shunt.libbpf.BpfMap;
 import io.shunt.net.Address;
 import io.shunt.net.Protocol;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -30,6 +29,8 @@ class SweepTest {
     private static final FlowTimeouts TIMEOUTS = new FlowTimeouts(
             Duration.ofSeconds(1000), Duration.ofSeconds(500), Duration.ofMillis(19_500), Duration.ofSeconds(200));
 
+    private static final long FROM = Layouts.offset(Layouts.FLOW, "from");
+
     /** Of enum tunnel. */
     private static final int NO_TUNNEL = 0;
 
@@ -38,14 +39,14 @@ class SweepTest {
     private Ground ground;
     private Installation installation;
     private BpfMap flows;
-    private BpfMap into;
+    private Consumer<MemorySegment> into;
 
     @BeforeEach
     void start() {
         ground = new Ground();
         installation = ground.add(ground.install());
         flows = installation.packets().map("flows");
-        into = flows;
+        into = flow -> flows.update(flow.asSlice(FROM, Layouts.TUPLE), flow, BpfMap.NOEXIST);
     }
 
     @AfterEach
@@ -75,13 +76,12 @@ class SweepTest {
     private void put(int port, Protocol protocol, State state, boolean reply, int silentSeconds, int tunnel) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment flow = arena.allocate(Layouts.ROUTED_FLOW);
-            long from = Layouts.offset(Layouts.FLOW, "from");
             long to = Layouts.offset(Layouts.FLOW, "to");
             if (reply) {
-                putTuple(flow, from, protocol, "10.1.0.2", 8080, "192.0.2.9", port);
+                putTuple(flow, FROM, protocol, "10.1.0.2", 8080, "192.0.2.9", port);
                 putTuple(flow, to, protocol, "10.96.0.1", 80, "192.0.2.9", port);
             } else {
-                putTuple(flow, from, protocol, "192.0.2.9", port, "10.96.0.1", 80);
+                putTuple(flow, FROM, protocol, "192.0.2.9", port, "10.96.0.1", 80);
                 putTuple(flow, to, protocol, "192.0.2.9", port, "10.1.0.2", 8080);
             }
             // The clock of bpf_ktime_get_ns.
@@ -90,7 +90,7 @@ class SweepTest {
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "state"), (byte) state.ordinal());
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "flags"), (byte) (reply ? Layouts.FLOW_IS_REPLY : 0));
             flow.set(JAVA_BYTE, Layouts.offset(Layouts.FLOW, "tunnel"), (byte) tunnel);
-            into.update(flow.asSlice(from, Layouts.TUPLE), flow, BpfMap.NOEXIST);
+            into.accept(flow);
         }
     }
 
@@ -114,12 +114,8 @@ class SweepTest {
     }
 
     private int entries() {
-        return entries(flows);
-    }
-
-    private static int entries(BpfMap map) {
         int[] count = {0};
-        map.forEach((key, value) -> count[0]++);
+        flows.forEach((key, value) -> count[0]++);
         return count[0];
     }
 
@@ -156,14 +152,15 @@ class SweepTest {
     @MethodSource("timeouts")
     void unconfirmedFlow_isForgottenAfterTheTimeoutOfItsState_andOneThatIsOverIsNot(
             Protocol protocol, State state, int seconds) {
-        into = installation.packets().map("flows_new");
+        NewFlows unconfirmed = new NewFlows(installation.packets().map("flows_new"));
+        into = unconfirmed::put;
         put(1, protocol, state, seconds + 5, seconds + 5);
         put(2, protocol, state, seconds - 5, seconds - 5);
         boolean over = state == State.CLOSED || state == State.RESET;
         try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
             for (int i = 0; i < 2; i++) {
                 sweep.run();
-                assertThat(entries(into)).isEqualTo(over ? 4 : 2);
+                assertThat(unconfirmed.count()).isEqualTo(over ? 4 : 2);
                 assertThat(sweep.flows().forgotten()).isEqualTo(over ? 0 : 1);
                 assertThat(sweep.flows().evicted()).isZero();
             }
@@ -210,28 +207,6 @@ class SweepTest {
             put(6, Protocol.UDP, State.OPENING, 35, 35);
             sweep.run();
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 4, 0));
-        }
-    }
-
-    /** As an earlier version left them, whose programs did not count. */
-    @Test
-    void entriesThatNobodyHasCounted_areNotTakenForPushedOut_norHideThoseThatAre() throws IOException {
-        try (Ground upgraded = new Ground()) {
-            try (Installation earlier = upgraded.install()) {
-                into = earlier.packets().map("flows_new");
-                put(1, Protocol.TCP, State.OPENING, 0, 0);
-                put(2, Protocol.TCP, State.ANSWERED, 0, 0);
-            }
-            Files.delete(upgraded.pins().path().resolve("maps/flows_new_count"));
-            Installation next = upgraded.add(upgraded.install());
-            try (Sweep sweep = Sweep.load(next.packets().maps(), TIMEOUTS)) {
-                sweep.run();
-                sweep.run();
-                assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(0, 0, 0));
-                PacketLab.clear(next.packets().map("flows_new"));
-                sweep.run();
-                assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(0, 0, 2));
-            }
         }
     }
 
