@@ -83,15 +83,39 @@ static long look_at_row(__attribute__((unused)) void *map, __attribute__((unused
 	return 0;
 }
 
-SEC("syscall")
-int sweep(struct sweep *ctx)
+/* Read by the daemon after each run, since only one of the two below could hand it over in its context. */
+struct sweep counted;
+
+static __always_inline int sweep_all(void)
 {
 	struct look look = {.now = bpf_ktime_get_ns() / SECOND_NS};
 
 	bpf_for_each_map_elem(&flows, look_at, &look, 0);
 	bpf_for_each_map_elem(&flows_new, look_at_row, &look, 0);
-	*ctx = look.counted;
+	counted = look.counted;
 	return 0;
+}
+
+/*
+ * The daemon loads one of these two. This one may sleep: it can be interrupted for other work, and holds up no RCU grace period
+ * for longer than one bucket of `flows` takes. But before Linux 6.1 the verifier refuses it, as programs that may sleep could
+ * use no map that takes its memory with each element.
+ */
+SEC("syscall")
+int sweep(__attribute__((unused)) void *ctx)
+{
+	return sweep_all();
+}
+
+/*
+ * So for those kernels there is this one, which is of a type that does not sleep, and is given a packet that it does not look at.
+ * It stays in one RCU read section, on one CPU, for the whole of a run: tens of milliseconds if the table is full. Packets are
+ * served meanwhile also by that CPU, as test runs of those kernels leave softirqs enabled.
+ */
+SEC("tc")
+int sweep_awake(__attribute__((unused)) struct __sk_buff *packet)
+{
+	return sweep_all();
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -17,7 +17,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Forgets flows that have ended or been silent for too long, and counts the others: runs the program of sweep.bpf.c every few
+ * Forgets flows that have ended or been silent for too long, and counts the others: runs a program of sweep.bpf.c every few
  * seconds, on a thread of its own. While no daemon runs nothing is forgotten, so that established conversations go on.
  */
 public final class Sweep implements AutoCloseable {
@@ -25,6 +25,7 @@ public final class Sweep implements AutoCloseable {
     private static final long PERIOD_SECONDS = 5;
 
     private final @Nullable BpfObject object;
+    private final Kind kind;
     private final ScheduledExecutorService scheduler = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().name("shunt-sweep").daemon().factory());
     private long forgottenEntries;
@@ -42,14 +43,31 @@ public final class Sweep implements AutoCloseable {
      */
     public record Flows(int inUse, long forgotten, long evicted) {}
 
+    /** The programs of sweep.bpf.c, of which one is loaded. They do the same. */
+    enum Kind {
+        MAY_SLEEP("sweep", 0),
+        /** For kernels before Linux 6.1, which refuse the other. */
+        AWAKE("sweep_awake", 60);
+
+        private final String program;
+        /** Bytes that it has to be given: any, where it takes some. */
+        private final int packet;
+
+        Kind(String program, int packet) {
+            this.program = program;
+            this.packet = packet;
+        }
+    }
+
     /** @param object null if the kernel refuses it */
-    private Sweep(@Nullable BpfObject object, String trouble) {
+    private Sweep(@Nullable BpfObject object, Kind kind, String trouble) {
         this.object = object;
+        this.kind = kind;
         this.trouble = trouble;
     }
 
     /**
-     * Starts. If the kernel refuses the program nothing is forgotten, and {@link #trouble} says why.
+     * Starts. If the kernel refuses both programs nothing is forgotten, and {@link #trouble} says why.
      *
      * @param installation has to be open for as long as this is
      */
@@ -62,20 +80,33 @@ public final class Sweep implements AutoCloseable {
             log.error("flows that have ended are not forgotten: {}", e.getMessage());
             return new Sweep(
                     null,
+                    Kind.AWAKE,
                     "the kernel refuses the program for it (" + Installation.refusal(e)
                             + "). Run a newer kernel, or do without packet programs by --devices=none");
         }
     }
 
-    /** Loads the program, which runs when it is told to. */
+    /** Loads the program that may sleep, or if the kernel refuses it, the other. It runs when it is told to. */
     static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts) {
+        try {
+            return load(maps, timeouts, Kind.MAY_SLEEP);
+        } catch (BpfException e) {
+            log.info("flows are forgotten by a program that cannot sleep, as {}", Installation.refusal(e));
+            return load(maps, timeouts, Kind.AWAKE);
+        }
+    }
+
+    static Sweep load(Collection<BpfMap> maps, FlowTimeouts timeouts, Kind kind) {
         BpfObject object =
                 Installation.read("sweep", List.of(Layouts.FLOW, Layouts.ROUTED_FLOW, Layouts.TIMEOUTS, Layouts.SWEEP));
         try {
+            for (Kind each : Kind.values()) {
+                object.program(each.program).setAutoload(each == kind);
+            }
             object.share(maps);
             timeouts.writeTo(object);
             object.load();
-            return new Sweep(object, "");
+            return new Sweep(object, kind, "");
         } catch (RuntimeException e) {
             object.close();
             throw e;
@@ -90,7 +121,9 @@ public final class Sweep implements AutoCloseable {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment counted = arena.allocate(Layouts.SWEEP);
-            running.program("sweep").testRun(null, null, counted, 1);
+            MemorySegment packet = kind.packet == 0 ? null : arena.allocate(kind.packet);
+            running.program(kind.program).testRun(packet, null, null, 1);
+            running.map(".bss").lookup(arena.allocate(JAVA_INT), counted);
             countEvicted(count(counted, "pushed_out"));
             forgottenEntries += count(counted, "forgotten") + count(counted, "given_up");
             // The two of a flow may go in two runs.

@@ -21,6 +21,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The sweep in the real kernel, over flows that were written as the packet programs write them. */
@@ -119,24 +120,29 @@ class SweepTest {
         return count[0];
     }
 
+    /** By both programs, of which this kernel takes either. */
     static Stream<Arguments> timeouts() {
-        return Stream.of(
-                Arguments.of(Protocol.TCP, State.OPENING, 120),
-                Arguments.of(Protocol.TCP, State.ANSWERED, 60),
-                Arguments.of(Protocol.TCP, State.CONFIRMED, 1000),
-                Arguments.of(Protocol.TCP, State.HALF_CLOSED, 500),
-                Arguments.of(Protocol.TCP, State.CLOSED, 10),
-                Arguments.of(Protocol.TCP, State.RESET, 10),
-                Arguments.of(Protocol.UDP, State.OPENING, 20),
-                Arguments.of(Protocol.UDP, State.ANSWERED, 20),
-                Arguments.of(Protocol.UDP, State.CONFIRMED, 200),
-                Arguments.of(Protocol.SCTP, State.CONFIRMED, 210));
+        return Stream.of(Sweep.Kind.values()).flatMap(SweepTest::timeouts);
     }
 
-    @ParameterizedTest(name = "{0} {1}: {2} s")
+    private static Stream<Arguments> timeouts(Sweep.Kind kind) {
+        return Stream.of(
+                Arguments.of(kind, Protocol.TCP, State.OPENING, 120),
+                Arguments.of(kind, Protocol.TCP, State.ANSWERED, 60),
+                Arguments.of(kind, Protocol.TCP, State.CONFIRMED, 1000),
+                Arguments.of(kind, Protocol.TCP, State.HALF_CLOSED, 500),
+                Arguments.of(kind, Protocol.TCP, State.CLOSED, 10),
+                Arguments.of(kind, Protocol.TCP, State.RESET, 10),
+                Arguments.of(kind, Protocol.UDP, State.OPENING, 20),
+                Arguments.of(kind, Protocol.UDP, State.ANSWERED, 20),
+                Arguments.of(kind, Protocol.UDP, State.CONFIRMED, 200),
+                Arguments.of(kind, Protocol.SCTP, State.CONFIRMED, 210));
+    }
+
+    @ParameterizedTest(name = "{0}: {1} {2}: {3} s")
     @MethodSource("timeouts")
-    void flow_isForgottenAfterTheTimeoutOfItsState(Protocol protocol, State state, int seconds) {
-        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+    void flow_isForgottenAfterTheTimeoutOfItsState(Sweep.Kind kind, Protocol protocol, State state, int seconds) {
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS, kind)) {
             put(1, protocol, state, seconds + 5, seconds + 5);
             put(2, protocol, state, seconds - 5, seconds - 5);
             sweep.run();
@@ -148,16 +154,16 @@ class SweepTest {
     }
 
     /** In the map of those that have not come so far as to be confirmed. */
-    @ParameterizedTest(name = "{0} {1}: {2} s")
+    @ParameterizedTest(name = "{0}: {1} {2}: {3} s")
     @MethodSource("timeouts")
     void unconfirmedFlow_isForgottenAfterTheTimeoutOfItsState_andOneThatIsOverIsNot(
-            Protocol protocol, State state, int seconds) {
+            Sweep.Kind kind, Protocol protocol, State state, int seconds) {
         NewFlows unconfirmed = new NewFlows(installation.packets().map("flows_new"));
         into = unconfirmed::put;
         put(1, protocol, state, seconds + 5, seconds + 5);
         put(2, protocol, state, seconds - 5, seconds - 5);
         boolean over = state == State.CLOSED || state == State.RESET;
-        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS, kind)) {
             for (int i = 0; i < 2; i++) {
                 sweep.run();
                 assertThat(unconfirmed.count()).isEqualTo(over ? 4 : 2);
@@ -167,11 +173,12 @@ class SweepTest {
         }
     }
 
-    @Test
-    void flow_livesAsLongAsEitherSideSpeaks() {
+    @ParameterizedTest
+    @EnumSource(Sweep.Kind.class)
+    void flow_livesAsLongAsEitherSideSpeaks(Sweep.Kind kind) {
         put(1, Protocol.TCP, State.CONFIRMED, 2000, 0);
         put(2, Protocol.TCP, State.CONFIRMED, 0, 2000);
-        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS, kind)) {
             sweep.run();
             assertThat(sweep.flows()).isEqualTo(new Sweep.Flows(2, 0, 0));
             assertThat(entries()).isEqualTo(4);
@@ -179,10 +186,10 @@ class SweepTest {
     }
 
     /** One entry, whose turned round one is another conversation's. */
-    @ParameterizedTest(name = "{0} {1}: {2} s")
+    @ParameterizedTest(name = "{0}: {1} {2}: {3} s")
     @MethodSource("timeouts")
-    void flowOfWhichOneWayIsSeen_isForgottenByItself(Protocol protocol, State state, int seconds) {
-        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS)) {
+    void flowOfWhichOneWayIsSeen_isForgottenByItself(Sweep.Kind kind, Protocol protocol, State state, int seconds) {
+        try (Sweep sweep = Sweep.load(installation.packets().maps(), TIMEOUTS, kind)) {
             put(1, protocol, state, false, seconds + 5, INTO_TUNNEL);
             put(1, protocol, state, true, 0);
             put(2, protocol, state, false, seconds - 5, INTO_TUNNEL);

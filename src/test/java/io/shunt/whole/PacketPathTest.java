@@ -437,6 +437,19 @@ class PacketPathTest {
         assertServed();
     }
 
+    /** As kernels before 6.1 do. */
+    @Test
+    void aSweepThatTheKernelRefusesOnlyIfItMaySleep_isReplacedByTheOther() throws IOException {
+        Launcher refused = bringing("sweep", TestObject.elf("sleepless_sweep"));
+        DaemonProcess daemon =
+                site.start(refused, "file:" + site.manifests(), "--devices=").awaitServing();
+        soon(() -> assertThat(status(daemon).complaints()).isEmpty());
+        assertThat(daemon.log())
+                .contains(
+                        "flows are forgotten by a program that cannot sleep, as program sweep does not pass the verifier");
+        assertServed();
+    }
+
     @Test
     void aWayTooNarrowForDirectServerReturn_isToldOf_andTheOthersWork() {
         site.write("far.yaml", """
